@@ -1,0 +1,9 @@
+// The N-API shell: one class per object that JavaScript sees. No decisions, no messages for people.
+#include <napi.h>
+
+static Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("version", Napi::String::New(env, "0.1.0"));
+  return exports;
+}
+
+NODE_API_MODULE(culvert, Init)
