@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import {
+  cidr,
+  cidrContains,
+  formatSocketAddress,
+  ip,
+  ipFromBytes,
+  ipToBytes,
+  parseCidr,
+  parseIp,
+  parseSocketAddress,
+} from '../../src/mesh/address.ts';
+
+const octets = (length: number): fc.Arbitrary<Uint8Array> =>
+  fc.uint8Array({ minLength: length, maxLength: length });
+const anyIp = fc.oneof(octets(4), octets(16)).map((bytes) => {
+  const address = ipFromBytes(bytes);
+  assert.ok(address !== undefined);
+  return address;
+});
+
+describe('an IP address', () => {
+  for (const [text, canonical] of [
+    ['10.0.0.1', '10.0.0.1'],
+    ['FD00:0:0::1', 'fd00::1'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['::FFFF:0a00:0001', '10.0.0.1'],
+    ['::', '::'],
+  ] as const) {
+    it(`${text} is ${canonical}`, () => assert.equal(parseIp(text), canonical));
+  }
+
+  for (const text of [
+    '',
+    '10.0.0',
+    '10.0.0.256',
+    '010.0.0.1',
+    '1',
+    '0x0a000001',
+    'fe80::1%eth0',
+    ':::',
+    'a.b.c.d',
+    '1.2.3.4.',
+  ]) {
+    it(`"${text}" is none`, () => assert.equal(parseIp(text), undefined));
+  }
+
+  it('survives bytes and back', () => {
+    fc.assert(fc.property(anyIp, (address) => ipFromBytes(ipToBytes(address)) === address));
+  });
+
+  it('survives text and back', () => {
+    fc.assert(fc.property(anyIp, (address) => parseIp(address) === address));
+  });
+
+  it('of 5 bytes is none', () => assert.equal(ipFromBytes(new Uint8Array(5)), undefined));
+});
+
+describe('a CIDR block', () => {
+  it('clears its host bits', () =>
+    assert.deepEqual(parseCidr('10.1.2.3/8'), { address: '10.0.0.0', length: 8 }));
+  it('may be a bare address', () =>
+    assert.deepEqual(parseCidr('fd00::1'), { address: 'fd00::1', length: 128 }));
+
+  for (const text of [
+    '10.0.0.0/33',
+    '::/129',
+    '10.0.0.0/',
+    '10.0.0.0/a',
+    '/8',
+    '10.0.0.0/-1',
+    '10.0.0.0/8/8',
+  ]) {
+    it(`"${text}" is none`, () => assert.equal(parseCidr(text), undefined));
+  }
+
+  it('holds the address it was made from, at any length', () => {
+    fc.assert(
+      fc.property(anyIp, fc.nat(128), (address, length) => {
+        const bits = address.includes(':') ? 128 : 32;
+        return cidrContains(cidr(address, Math.min(length, bits)), address);
+      }),
+    );
+  });
+
+  it('of one family holds no address of the other', () => {
+    assert.equal(cidrContains({ address: ip('0.0.0.0'), length: 0 }, ip('::1')), false);
+    assert.equal(cidrContains({ address: ip('::'), length: 0 }, ip('10.0.0.1')), false);
+  });
+
+  it('ends where its bits end', () => {
+    const block = parseCidr('10.244.128.0/17');
+    assert.ok(block !== undefined);
+
+    assert.equal(cidrContains(block, ip('10.244.255.255')), true);
+    assert.equal(cidrContains(block, ip('10.244.127.255')), false);
+  });
+});
+
+describe('a socket address', () => {
+  it('survives text and back', () => {
+    fc.assert(
+      fc.property(anyIp, fc.integer({ min: 1, max: 65535 }), (address, port) => {
+        const parsed = parseSocketAddress(formatSocketAddress({ ip: address, port }));
+        return parsed?.ip === address && parsed.port === port;
+      }),
+    );
+  });
+
+  for (const text of [
+    '10.0.0.1',
+    '10.0.0.1:0',
+    '10.0.0.1:65536',
+    'fd00::1:80',
+    'cart:80',
+    'u@10.0.0.1:80',
+    '[10.0.0.1:80',
+    ' 10.0.0.1:80',
+    '10.0.0.1:80 ',
+  ]) {
+    it(`"${text}" is none`, () => assert.equal(parseSocketAddress(text), undefined));
+  }
+});
