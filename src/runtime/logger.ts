@@ -2,16 +2,20 @@
 import { pino } from 'pino';
 import type { Clock } from './clock.ts';
 
-export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'silent';
+export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
 export type LogFields = Readonly<Record<string, unknown>>;
 
 export interface Logger {
+  /** The level of this logger's scope. Setting it sets the scope's own; at the root, everybody's who has none. */
   level: LogLevel;
+  /** The levels of the whole tree, to be changed while it runs. */
+  readonly levels: LogLevels;
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
-  /** A logger whose lines carry `scope` in front of what this one's carry. */
+  /** A logger whose lines carry `scope`, behind this one's: `ztunnel.pods`. */
   child(scope: string): Logger;
 }
 
@@ -26,33 +30,117 @@ export function createLogger(options: LoggerOptions): Logger {
   const sink = options.format === 'json' ? { write } : { write: (line: string) => write(asText(line)) };
   const base = pino(
     {
-      level: options.level,
+      level: 'trace', // LogLevels decides, for all scopes at once
       base: null,
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (level) => ({ level }) },
     },
     sink,
   );
-  return wrap(base);
+  return new ScopedLogger(base, base, '', new LogLevels(options.level));
 }
 
 /** Says nothing; for tests and for one-shot commands. */
 export const silentLogger: Logger = createLogger({ level: 'silent', format: 'json' });
 
-function wrap(target: pino.Logger): Logger {
-  return {
-    get level() {
-      return target.level as LogLevel;
-    },
-    set level(level: LogLevel) {
-      target.level = level;
-    },
-    debug: (message, fields = {}) => target.debug(fields, message),
-    info: (message, fields = {}) => target.info(fields, message),
-    warn: (message, fields = {}) => target.warn(fields, message),
-    error: (message, fields = {}) => target.error(fields, message),
-    child: (scope) => wrap(target.child({ scope })),
-  };
+/** Scopes that may have a level of their own: an operator sets a handful. */
+const scopesMax = 64;
+
+/** The level of each scope; a scope without one takes that of the scope it is in, at last the default. */
+export class LogLevels {
+  readonly #initial: LogLevel;
+  #default: LogLevel;
+  readonly #scopes = new Map<string, LogLevel>();
+  /** Grows with each change, so that a logger can keep what it has looked up. */
+  version = 0;
+
+  constructor(initial: LogLevel) {
+    this.#initial = initial;
+    this.#default = initial;
+  }
+
+  get default(): LogLevel {
+    return this.#default;
+  }
+
+  get scopes(): ReadonlyMap<string, LogLevel> {
+    return this.#scopes;
+  }
+
+  set(level: LogLevel, scope = ''): void {
+    this.version += 1;
+    if (scope === '') this.#default = level;
+    else if (this.#scopes.has(scope) || this.#scopes.size < scopesMax) this.#scopes.set(scope, level);
+  }
+
+  /** Back to what the process started with. */
+  reset(): void {
+    this.version += 1;
+    this.#default = this.#initial;
+    this.#scopes.clear();
+  }
+
+  of(scope: string): LogLevel {
+    for (let name = scope; name !== ''; name = name.slice(0, Math.max(0, name.lastIndexOf('.')))) {
+      const level = this.#scopes.get(name);
+      if (level !== undefined) return level;
+    }
+    return this.#default;
+  }
+}
+
+class ScopedLogger implements Logger {
+  readonly levels: LogLevels;
+  readonly #base: pino.Logger;
+  readonly #target: pino.Logger;
+  readonly #scope: string;
+  #rank = 0;
+  #version = -1;
+
+  constructor(base: pino.Logger, target: pino.Logger, scope: string, levels: LogLevels) {
+    this.#base = base;
+    this.#target = target;
+    this.#scope = scope;
+    this.levels = levels;
+  }
+
+  get level(): LogLevel {
+    return this.levels.of(this.#scope);
+  }
+
+  set level(level: LogLevel) {
+    this.levels.set(level, this.#scope);
+  }
+
+  debug(message: string, fields: LogFields = {}): void {
+    if (this.#speaks(1)) this.#target.debug(fields, message);
+  }
+
+  info(message: string, fields: LogFields = {}): void {
+    if (this.#speaks(2)) this.#target.info(fields, message);
+  }
+
+  warn(message: string, fields: LogFields = {}): void {
+    if (this.#speaks(3)) this.#target.warn(fields, message);
+  }
+
+  error(message: string, fields: LogFields = {}): void {
+    if (this.#speaks(4)) this.#target.error(fields, message);
+  }
+
+  child(scope: string): Logger {
+    const name = this.#scope === '' ? scope : `${this.#scope}.${scope}`;
+    return new ScopedLogger(this.#base, this.#base.child({ scope: name }), name, this.levels);
+  }
+
+  /** `rank` is the place of a level in `logLevels`. */
+  #speaks(rank: number): boolean {
+    if (this.#version !== this.levels.version) {
+      this.#version = this.levels.version;
+      this.#rank = logLevels.indexOf(this.levels.of(this.#scope));
+    }
+    return rank >= this.#rank;
+  }
 }
 
 /** `2026-01-01T00:00:00.000Z info  scope: message key=value`. */
