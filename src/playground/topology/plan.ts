@@ -83,10 +83,10 @@ function routerLink(id: string, node: string, index: number): readonly string[] 
   const device = routerInterface(node);
   const address = nodeAddresses(index);
   return [
-    `link add ${device} type veth peer name eth0 netns ${netnsName(id, node)}`,
+    `link add name ${device} type veth peer name eth0 netns ${netnsName(id, node)}`,
     `address add 172.30.${index}.1/24 dev ${device}`,
     `address add fd00:172:30:${index}::1/64 dev ${device} nodad`,
-    `link set ${device} up`,
+    `link set dev ${device} up`,
     `route add 10.244.${index}.0/24 via ${address.v4} dev ${device}`,
     `route add fd00:10:244:${index}::/64 via ${address.v6} dev ${device}`,
   ];
@@ -105,10 +105,10 @@ function nodeCommands(id: string, index: number, pods: readonly PlannedPod[]): r
     ...pods.flatMap((pod) => {
       const device = podInterface(pod.name);
       return [
-        `link add ${device} type veth peer name eth0 netns ${netnsName(id, pod.name)}`,
+        `link add name ${device} type veth peer name eth0 netns ${netnsName(id, pod.name)}`,
         `address add ${gateway.v4}/32 dev ${device}`,
         `address add ${gateway.v6}/128 dev ${device} nodad`,
-        `link set ${device} up`,
+        `link set dev ${device} up`,
         ...pod.addresses.map((ip) => `route add ${ip}/${bits(ip)} dev ${device}`),
       ];
     }),
