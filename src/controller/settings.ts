@@ -1,0 +1,83 @@
+// Every setting of the controller. Help, docs/settings.md and the checks are made from this table.
+import { inGroup, setting } from '../runtime/settings.ts';
+import type { SettingValues } from '../runtime/settings.ts';
+
+export const controllerSettings = {
+  ...inGroup('The mesh', {
+    manifests: setting.path(
+      '/etc/culvert/manifests',
+      'directory of YAML files that describe the mesh; it is watched',
+    ),
+    clusterId: setting.string('Kubernetes', 'name of this cluster'),
+    network: setting.string('', 'network of workloads that name none'),
+    clusterDomain: setting.string('cluster.local', "suffix of services' host names"),
+    trustDomain: setting.string('cluster.local', 'trust domain of the identities that are issued'),
+    rootNamespace: setting.string('culvert-system', 'namespace whose policies hold for the whole mesh'),
+    settleTime: setting.duration('50ms', 'quiet time after a change before it is applied'),
+    settleTimeMax: setting.duration('1s', 'longest time that a change waits for others'),
+    rescanInterval: setting.duration(
+      '30s',
+      'time between two full readings, in case a notification was lost',
+    ),
+  }),
+  ...inGroup('Serving', {
+    xdsAddress: setting.address('*:15012', 'where configuration and certificates are served, over TLS'),
+    serverNames: setting.list(
+      ['culvert-controller.culvert-system.svc', 'localhost', '127.0.0.1', '::1'],
+      "names and addresses in the server's own certificate",
+    ),
+    tokensFile: setting.path(
+      '/etc/culvert/tokens.yaml',
+      'YAML list of the tokens that clients may present, and who they are',
+    ),
+    streamsMax: setting.integer(4096, { min: 1, max: 1_000_000 }, 'clients that are served at a time'),
+    xdsMessageBytes: setting.integer(
+      209_715_200,
+      { min: 1_048_576, max: 1_073_741_824 },
+      'largest message, bytes',
+    ),
+  }),
+  ...inGroup('Certificate authority', {
+    caDirectory: setting.path(
+      '/var/lib/culvert/ca',
+      'directory of the root and its key; made at first start',
+    ),
+    rootsFile: setting.path(
+      '',
+      'file to which the roots are written for clients (empty: root-cert.pem in the CA directory)',
+    ),
+    rootLifetime: setting.duration('3650d', 'lifetime of a root that is made'),
+    certificateLifetimeMax: setting.duration('24h', 'longest lifetime of a certificate that is issued'),
+    serverCertificateLifetime: setting.duration('24h', "lifetime of the server's own certificate"),
+    certificateBackdate: setting.duration(
+      '15m',
+      'time by which a certificate starts earlier, for clocks that differ',
+    ),
+  }),
+  ...inGroup('Endpoints of its own', {
+    metricsAddress: setting.address('*:15020', 'where /metrics is served'),
+    readinessAddress: setting.address('*:15021', 'where /healthz/ready is served'),
+    adminAddress: setting.address(
+      '127.0.0.1:15000',
+      'where /config_dump, /logging and the rest is served; keep it on loopback',
+    ),
+    runDirectory: setting.path(
+      '/run/culvert',
+      'where processes of this machine register, with their admin sockets',
+    ),
+    name: setting.string('controller', 'name under which it registers'),
+  }),
+  ...inGroup('Stopping', {
+    drainTimeout: setting.duration('5s', 'time that open streams have after SIGTERM'),
+  }),
+  ...inGroup('Logging', {
+    logLevel: setting.oneOf(
+      ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+      'info',
+      'least level that is logged',
+    ),
+    logFormat: setting.oneOf(['text', 'json'], 'text', 'lines for people or for machines'),
+  }),
+};
+
+export type ControllerSettings = SettingValues<typeof controllerSettings>;
