@@ -27,8 +27,8 @@ export const controllerSettings = {
       "names and addresses in the server's own certificate",
     ),
     tokensFile: setting.path(
-      '/etc/culvert/tokens.yaml',
-      'YAML list of the tokens that clients may present, and who they are',
+      '/etc/culvert/tokens.json',
+      'JSON list of the tokens that clients may present, and who they are',
     ),
     streamsMax: setting.integer(4096, { min: 1, max: 1_000_000 }, 'clients that are served at a time'),
     xdsMessageBytes: setting.integer(
