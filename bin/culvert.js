@@ -1,0 +1,50 @@
+#!/usr/bin/env node
+// Starts the command line under the Node that the package brings along: the engine's TLS and HTTP/2 are that Node's.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+// A published package holds compiled sources: Node strips no types under node_modules.
+const compiled = join(root, 'dist', 'cli', 'main.js');
+const main = existsSync(join(root, 'src')) ? join(root, 'src', 'cli', 'main.ts') : compiled;
+
+function bundledNode() {
+  try {
+    const home = createRequire(import.meta.url).resolve(`node-linux-${process.arch}/package.json`);
+    return join(dirname(home), 'bin', 'node');
+  } catch {
+    return undefined;
+  }
+}
+
+const node =
+  bundledNode() ?? (Number(process.versions.node.split('.')[0]) >= 24 ? process.execPath : undefined);
+if (node === undefined) {
+  console.error(
+    `culvert: Node 24 is needed and this is ${process.versions.node}: run \`npm ci\` in ${root}, it brings one along`,
+  );
+  process.exit(1);
+}
+if (node === process.execPath) {
+  process.argv[1] = main;
+  await import(main);
+} else {
+  const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'])
+    process.on(signal, () => {
+      // The terminal sends Ctrl-C to both of us.
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    });
+  child.on('error', (error) => {
+    console.error(`culvert: ${node}: ${error.message}`);
+    process.exit(127);
+  });
+  child.on('exit', (code, signal) => {
+    if (signal === null) process.exit(code ?? 1);
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']) process.removeAllListeners(name);
+    process.kill(process.pid, signal);
+  });
+}

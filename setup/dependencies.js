@@ -1,0 +1,63 @@
+// Brings node_modules and the addon up to date, and does nothing if they are.
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { isBuilt, restore, sourceHash } from '../native/built.js';
+import { say, step } from './progress.js';
+import { SetupError, quietly } from './run-program.js';
+
+export const root = dirname(dirname(fileURLToPath(import.meta.url)));
+/** The Node that the project brings along. */
+export const bundledNode = join(root, 'node_modules', '.bin', 'node');
+
+/** `npm ci`, if what is installed is not what package-lock.json says. */
+export async function installModules() {
+  if (modulesAreCurrent(readJson('package-lock.json'), readJson('node_modules/.package-lock.json'))) return;
+  await step('installing node modules (npm ci)', () => {
+    // Without scripts: nothing here needs one, and the addon is built below.
+    const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    const own = process.env.npm_execpath;
+    return own !== undefined && existsSync(own) && own.endsWith('.js')
+      ? quietly(process.execPath, [own, ...args], { cwd: root })
+      : quietly('npm', args, { cwd: root });
+  });
+  if (!existsSync(bundledNode))
+    throw new SetupError(
+      `npm did not install node-linux-${process.arch}: run \`npm ci --include=optional\` and look for errors`,
+    );
+}
+
+/** True if every package of the lock is installed in its version, save those for other platforms. */
+export function modulesAreCurrent(lock, installed) {
+  if (installed === undefined) return false;
+  if (!(`node_modules/node-linux-${process.arch}` in installed.packages)) return false;
+  return Object.entries(lock.packages).every(([path, { version, optional }]) => {
+    if (path === '') return true;
+    const there = installed.packages[path];
+    return there === undefined ? optional === true : there.version === version;
+  });
+}
+
+/** True if there is nothing to compile: the addon is current, or one that was built earlier is. */
+export function addonIsCurrent() {
+  const out = join(root, 'build', 'native');
+  const hash = sourceHash(root);
+  if (isBuilt(out, hash)) return true;
+  if (!restore(out, hash)) return false;
+  say('the native addon was built before: taken from the cache');
+  return true;
+}
+
+export async function buildAddon(args = []) {
+  await step(`building the native addon${args.includes('--sanitize') ? ' with sanitizers' : ''}`, () =>
+    quietly(process.execPath, [join(root, 'native', 'build.js'), ...args], { cwd: root }),
+  );
+}
+
+function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(join(root, path), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}

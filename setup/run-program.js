@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+
+/** Why set-up cannot go on, in one line for the person at the terminal. */
+export class SetupError extends Error {}
+
+/** Runs a program quietly; if it fails, shows what it said and throws. */
+export async function quietly(file, args, options = {}) {
+  const { status, output } = await captured(file, args, options);
+  if (status === 0) return output;
+  process.stderr.write(output);
+  throw new SetupError(`\`${[file, ...args].join(' ').slice(0, 200)}\` failed (${status})`);
+}
+
+/** Runs a program and resolves to its exit code and all it said; 127 if it cannot be started. */
+export function captured(file, args, options = {}) {
+  return new Promise((done) => {
+    const child = spawn(file, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    let output = '';
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding('utf8').on('data', (text) => {
+        output = (output + text).slice(-1_000_000);
+      });
+    child.on('error', (error) => done({ status: 127, output: `${error.message}\n` }));
+    child.on('close', (code, signal) => done({ status: code ?? signal, output }));
+  });
+}
+
+/**
+ * Gives the terminal to a program and resolves to its exit code. A signal must not end us before the program has
+ * cleaned up: it is passed on. Ctrl-C is not, since the terminal sends it to the program as well.
+ */
+export function foreground(file, args, options = {}) {
+  return new Promise((done) => {
+    const child = spawn(file, args, { ...options, stdio: 'inherit' });
+    const pass = (signal) => {
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) child.kill(signal);
+    };
+    const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+    for (const signal of signals) process.on(signal, pass);
+    const end = (code) => {
+      for (const signal of signals) process.off(signal, pass);
+      done(code);
+    };
+    child.on('error', (error) => {
+      process.stderr.write(`culvert: ${file}: ${error.message}\n`);
+      end(127);
+    });
+    child.on('close', (code, signal) => end(code ?? 128 + (signalNumbers[signal] ?? 0)));
+  });
+}
+
+const signalNumbers = { SIGHUP: 1, SIGINT: 2, SIGQUIT: 3, SIGABRT: 6, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 };
