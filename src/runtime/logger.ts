@@ -40,9 +40,6 @@ export function createLogger(options: LoggerOptions): Logger {
   return new ScopedLogger(base, base, '', new LogLevels(options.level));
 }
 
-/** Says nothing; for tests and for one-shot commands. */
-export const silentLogger: Logger = createLogger({ level: 'silent', format: 'json' });
-
 /** Scopes that may have a level of their own: an operator sets a handful. */
 const scopesMax = 64;
 
@@ -184,3 +181,6 @@ export class RateLimitedLog {
     write(entry?.suppressed ?? 0);
   }
 }
+
+/** Says nothing; for tests and for one-shot commands. Last, since it needs the classes above as the module loads. */
+export const silentLogger: Logger = createLogger({ level: 'silent', format: 'json' });
