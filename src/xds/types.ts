@@ -21,6 +21,8 @@ export interface ServedResource {
   readonly name: string;
   /** Other names it may be asked for by (`network/ip`). */
   readonly aliases: readonly string[];
+  /** Names of resources that bring this one along when they are asked for on demand: a workload's services. */
+  readonly broughtBy?: readonly string[];
   /** Content hash: equal content has equal versions on every replica. */
   readonly version: string;
   /** The encoded message, without the Any around it. */
