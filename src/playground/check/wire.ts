@@ -11,6 +11,8 @@ export interface WireStream {
   readonly destinationPort: number;
   readonly bytes: number;
   readonly tlsRecords: number;
+  /** The marker is in its bytes. */
+  readonly marked: boolean;
   /** Undefined if every byte belongs to a TLS record (the last one may be cut off by the end of the capture). */
   readonly notTls?: string;
 }
@@ -20,8 +22,8 @@ export interface WireReport {
   readonly streams: readonly WireStream[];
 }
 
-/** Puts the segments of each direction in order and reads them as TLS records. */
-export function reportWire(packets: Packets): WireReport {
+/** Puts the segments of each direction in order, reads them as TLS records and looks for the marker in them. */
+export function reportWire(packets: Packets, marker: string): WireReport {
   const directions = new Map<string, TcpSegment[]>();
   for (const segment of packets.tcp) {
     const key = `${segment.source} ${segment.sourcePort} ${segment.destination} ${segment.destinationPort}`;
@@ -29,7 +31,9 @@ export function reportWire(packets: Packets): WireReport {
     if (list === undefined) directions.set(key, [segment]);
     else list.push(segment);
   }
-  const streams = [...directions.values()].flatMap((segments) => connectionsOf(segments).map(streamOf));
+  const streams = [...directions.values()].flatMap((segments) =>
+    connectionsOf(segments).map((connection) => streamOf(connection, marker)),
+  );
   return { packets: packets.tcp.length, streams };
 }
 
@@ -45,7 +49,7 @@ function connectionsOf(segments: readonly TcpSegment[]): readonly (readonly TcpS
   return connections;
 }
 
-function streamOf(segments: readonly TcpSegment[]): WireStream {
+function streamOf(segments: readonly TcpSegment[], marker: string): WireStream {
   const first = segments[0] as TcpSegment;
   const { source, destination, sourcePort, destinationPort } = first;
   const { bytes, gap } = inOrder(segments);
@@ -59,6 +63,7 @@ function streamOf(segments: readonly TcpSegment[]): WireStream {
     destinationPort,
     bytes: bytes.length,
     tlsRecords: read.records,
+    marked: segments.some(({ payload }) => payload.includes(marker)) || bytes.includes(marker),
     ...(begun && fault !== undefined ? { notTls: fault } : {}),
     ...(!begun && bytes.length > 0 ? { notTls: 'the capture began after this connection' } : {}),
   };
@@ -103,4 +108,41 @@ function readRecords(bytes: Buffer): { records: number; fault?: string } {
     at += 5 + length;
   }
   return { records };
+}
+
+/** What holds for the streams between pods of the mesh, and what does not. */
+export interface TunnelClaims {
+  readonly streams: number;
+  readonly bytes: number;
+  readonly tlsRecords: number;
+  /** Each a sentence; empty if every byte between these pods was TLS on the tunnel port. */
+  readonly faults: readonly string[];
+}
+
+/** Looks at the streams whose both ends are pods of the mesh. With `whole`, streams must have been seen from their
+ *  beginning and be TLS throughout; without, it is enough that they use the tunnel port and carry no marker. */
+export function claimTunnels(
+  report: WireReport,
+  members: ReadonlySet<string>,
+  options: { readonly tunnelPort: number; readonly whole: boolean },
+): TunnelClaims {
+  const own = report.streams.filter(
+    (stream) => members.has(stream.source) && members.has(stream.destination),
+  );
+  const faults: string[] = [];
+  for (const stream of own) {
+    const name = `${stream.source}:${stream.sourcePort} -> ${stream.destination}:${stream.destinationPort}`;
+    if (stream.sourcePort !== options.tunnelPort && stream.destinationPort !== options.tunnelPort)
+      faults.push(`${name} is no tunnel (${stream.bytes} bytes)`);
+    else if (stream.marked) faults.push(`${name} shows the plaintext marker`);
+    else if (options.whole && stream.notTls !== undefined) faults.push(`${name}: ${stream.notTls}`);
+  }
+  const sum = (of: (stream: WireStream) => number): number =>
+    own.reduce((total, stream) => total + of(stream), 0);
+  return {
+    streams: own.length,
+    bytes: sum((stream) => stream.bytes),
+    tlsRecords: sum((stream) => stream.tlsRecords),
+    faults,
+  };
 }

@@ -15,10 +15,9 @@ const columns = [
   { title: 'TO', width: 14, left: true },
   { title: 'IDENTITY', width: 13, left: true },
   { title: 'LINK', width: 5, left: true },
-  { title: 'CONNS', width: 5, left: false },
   { title: 'BYTES', width: 6, left: false },
   { title: 'RATE', width: 6, left: false },
-  { title: 'OUTCOME', width: 15, left: true },
+  { title: 'OUTCOME', width: 21, left: true },
 ] as const;
 
 /** A header and one line per flow. */
@@ -38,7 +37,6 @@ function renderRow(row: FlowRow, color: boolean): string {
     row.to,
     row.identity === '' ? '-' : row.identity,
     row.link,
-    String(row.connections),
     formatBytes(row.bytes),
     row.bytesPerSecond < 1 ? '-' : `${formatBytes(row.bytesPerSecond)}/s`,
     row.outcome,
@@ -58,7 +56,7 @@ function line(cells: readonly string[]): string {
     .trimEnd();
 }
 
-/** Long texts lose their middle's end: `denied by shop/cart-readers` keeps what it is and which. */
+/** A text that is too long ends in an ellipsis. */
 function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, width - 1)}…`;
 }

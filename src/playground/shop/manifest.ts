@@ -121,7 +121,7 @@ function podOf(pod: z.infer<typeof podSchema>, enrolled: ReadonlySet<string>): S
   return {
     name: pod.metadata.name,
     namespace: pod.metadata.namespace,
-    uid: pod.metadata.uid ?? `${pod.metadata.namespace}/${pod.metadata.name}`,
+    uid: pod.metadata.uid ?? `${pod.metadata.namespace}.${pod.metadata.name}`,
     node: pod.spec.nodeName,
     serviceAccount: pod.spec.serviceAccountName,
     addresses: pod.status.podIPs.map(({ ip }) => ip),

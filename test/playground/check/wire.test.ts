@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readCapture } from '../../../src/playground/check/packets.ts';
-import { reportWire } from '../../../src/playground/check/wire.ts';
+import { claimTunnels, reportWire } from '../../../src/playground/check/wire.ts';
 
 interface Segment {
   readonly from?: string;
@@ -54,7 +54,7 @@ function capture(frames: readonly Buffer[], cut = 0): Buffer {
 }
 
 function streams(segments: readonly Segment[]) {
-  return reportWire(readCapture(capture(segments.map(frame)))).streams;
+  return reportWire(readCapture(capture(segments.map(frame))), 'marker').streams;
 }
 
 describe('a capture of what goes between nodes', () => {
@@ -116,6 +116,16 @@ describe('a capture of what goes between nodes', () => {
     );
   });
 
+  it('finds the marker across a segment border', () => {
+    const [stream] = streams([
+      { sequence: 9, syn: true },
+      { sequence: 10, payload: Buffer.from('a mar') },
+      { sequence: 15, payload: Buffer.from('ker') },
+    ]);
+
+    assert.equal(stream?.marked, true);
+  });
+
   it('counts frames that the capture has cut as damaged', () => {
     const packets = readCapture(capture([frame({ sequence: 1, payload: record(10) })], 4));
 
@@ -130,5 +140,33 @@ describe('a capture of what goes between nodes', () => {
 
   it('refuses a file that is no capture', () => {
     assert.throws(() => readCapture(Buffer.alloc(64)), /not a pcap file/);
+  });
+});
+
+describe('the claim that pods talk through tunnels only', () => {
+  const members = new Set(['10.0.0.1', '10.0.0.2']);
+  const claim = (segments: readonly Segment[], tunnelPort: number) => {
+    const report = reportWire(readCapture(capture(segments.map(frame))), 'marker');
+    return claimTunnels(report, members, { tunnelPort, whole: true });
+  };
+  const good = [
+    { sequence: 9, syn: true },
+    { sequence: 10, payload: record(10) },
+  ];
+
+  it('holds for TLS on the tunnel port', () => {
+    assert.deepEqual(claim(good, 15008), { streams: 1, bytes: 15, tlsRecords: 1, faults: [] });
+  });
+
+  it('does not hold for TLS on another port', () => {
+    assert.match(claim(good, 15009).faults[0] ?? '', /is no tunnel \(15 bytes\)/);
+  });
+
+  it('does not hold for a connection attempt on another port, without a byte', () => {
+    assert.match(claim([{ sequence: 9, syn: true }], 15009).faults[0] ?? '', /is no tunnel/);
+  });
+
+  it('does not look at what is outside the mesh', () => {
+    assert.equal(claim([{ sequence: 9, syn: true, from: '10.0.0.9' }], 15009).faults.length, 0);
   });
 });
