@@ -1,0 +1,177 @@
+// From a value of a YAML or JSON document to a typed object, or to what is wrong with it.
+import { z } from 'zod';
+import type { FieldPath, ObjectRef, Origin, Problem } from '../problem.ts';
+import { formatPath, placeOf } from '../problem.ts';
+import { namespaceSchema, nodeSchema, serviceAccountSchema } from './core.ts';
+import { identitySchema } from './metadata.ts';
+import type { BrokenObject, Kind, MeshObject } from './object-set.ts';
+import { podSchema } from './pod.ts';
+import { authorizationPolicySchema, peerAuthenticationSchema, selectorSchema } from './policy.ts';
+import { endpointSliceSchema, serviceSchema } from './service.ts';
+
+export type ParsedManifest =
+  | { readonly kind: 'object'; readonly object: MeshObject; readonly problems: readonly Problem[] }
+  | { readonly kind: 'broken'; readonly broken: BrokenObject }
+  /** A kind that this version does not handle. */
+  | { readonly kind: 'ignored'; readonly problems: readonly Problem[] }
+  /** It does not say which object it is: most likely half of a file. */
+  | { readonly kind: 'unidentified'; readonly problems: readonly Problem[] };
+
+interface KindEntry {
+  readonly kind: Kind;
+  readonly groups: readonly string[];
+  readonly versions: readonly string[];
+  readonly schema: z.ZodType<MeshObject>;
+}
+
+const policyGroups = ['security.culvert.dev', 'security.istio.io'];
+
+const kinds: readonly KindEntry[] = [
+  { kind: 'Namespace', groups: [''], versions: ['v1'], schema: namespaceSchema },
+  { kind: 'Node', groups: [''], versions: ['v1'], schema: nodeSchema },
+  { kind: 'ServiceAccount', groups: [''], versions: ['v1'], schema: serviceAccountSchema },
+  { kind: 'Pod', groups: [''], versions: ['v1'], schema: podSchema },
+  { kind: 'Service', groups: [''], versions: ['v1'], schema: serviceSchema },
+  { kind: 'EndpointSlice', groups: ['discovery.k8s.io'], versions: ['v1'], schema: endpointSliceSchema },
+  {
+    kind: 'AuthorizationPolicy',
+    groups: policyGroups,
+    versions: ['v1', 'v1beta1'],
+    schema: authorizationPolicySchema,
+  },
+  {
+    kind: 'PeerAuthentication',
+    groups: policyGroups,
+    versions: ['v1', 'v1beta1'],
+    schema: peerAuthenticationSchema,
+  },
+];
+
+/** Kinds that belong to a workload's manifests and have no meaning for the mesh: not worth a line. */
+const silentGroups = new Set(['apps', 'batch', 'rbac.authorization.k8s.io', 'policy', 'autoscaling']);
+const silentKinds = new Set(['ConfigMap', 'Secret', 'PersistentVolumeClaim', 'Endpoints', 'ResourceQuota']);
+
+/** Parses one document. `List` kinds are taken apart by the caller. Never throws. */
+export function parseManifest(value: unknown, origin?: Origin): ParsedManifest {
+  const cleaned = withoutNulls(value);
+  const identity = identitySchema.safeParse(cleaned);
+  if (!identity.success) {
+    return {
+      kind: 'unidentified',
+      problems: problemsOf(identity.error, cleaned, 'not-an-object', undefined, origin),
+    };
+  }
+  const { apiVersion, kind, metadata } = identity.data;
+  const [group, version] = splitApiVersion(apiVersion);
+  const entry = kinds.find((candidate) => candidate.kind === kind && candidate.groups.includes(group));
+  const ref: ObjectRef = { kind, namespace: metadata.namespace ?? '', name: metadata.name };
+  if (entry === undefined) return { kind: 'ignored', problems: unsupportedKind(group, ref, origin) };
+  const clustered = entry.kind === 'Namespace' || entry.kind === 'Node';
+  const own = { ...ref, namespace: clustered ? '' : (metadata.namespace ?? 'default') };
+  const fail = (problems: readonly Problem[]): ParsedManifest => ({
+    kind: 'broken',
+    broken: { ...own, kind: entry.kind, apiVersion, ...readable(cleaned), origin, problems },
+  });
+  if (!entry.versions.includes(version)) {
+    const message = `version ${version} of ${kind} is not known; ${entry.versions.join(' and ')} are`;
+    return fail([problemAt('invalid', message, own, ['apiVersion'], origin)]);
+  }
+  const parsed = entry.schema.safeParse(cleaned);
+  if (!parsed.success) return fail(problemsOf(parsed.error, cleaned, 'invalid', own, origin));
+  const object = origin === undefined ? parsed.data : { ...parsed.data, origin };
+  if (clustered) object.metadata.namespace = '';
+  return { kind: 'object', object, problems: [] };
+}
+
+function splitApiVersion(apiVersion: string): readonly [group: string, version: string] {
+  const slash = apiVersion.indexOf('/');
+  return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
+}
+
+/** `metadata.annotations` and `spec.selector` of an object that is otherwise not understood, if they can be read. */
+function readable(value: unknown): Pick<BrokenObject, 'selector' | 'annotations'> {
+  const annotations = z
+    .object({ metadata: z.object({ annotations: z.record(z.string(), z.string()) }) })
+    .safeParse(value);
+  const selector = z.object({ spec: z.object({ selector: selectorSchema }) }).safeParse(value);
+  return {
+    annotations: annotations.success ? annotations.data.metadata.annotations : {},
+    selector: selector.success ? selector.data.spec.selector.matchLabels : undefined,
+  };
+}
+
+function unsupportedKind(group: string, ref: ObjectRef, origin: Origin | undefined): readonly Problem[] {
+  if (silentGroups.has(group) || (group === '' && silentKinds.has(ref.kind))) return [];
+  const message = `${ref.kind}${group === '' ? '' : ` of ${group}`} is not handled by this version; it has no effect`;
+  return [{ ...problemAt('unsupported-kind', message, ref, ['kind'], origin), severity: 'warning' }];
+}
+
+function problemAt(
+  code: Problem['code'],
+  message: string,
+  object: ObjectRef | undefined,
+  path: FieldPath,
+  origin: Origin | undefined,
+): Problem {
+  const place = placeOf(origin, path);
+  return {
+    severity: 'error',
+    code,
+    message,
+    field: formatPath(path),
+    ...(object === undefined ? {} : { object }),
+    ...(place === undefined ? {} : { place }),
+  };
+}
+
+/** At most this many of one object: a list of thousands of wrong entries is one mistake. */
+const problemsPerObjectMax = 20;
+
+function problemsOf(
+  error: z.ZodError,
+  value: unknown,
+  code: Problem['code'],
+  object: ObjectRef | undefined,
+  origin: Origin | undefined,
+): readonly Problem[] {
+  const problems: Problem[] = [];
+  for (const issue of error.issues) {
+    const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
+    if (issue.code !== 'unrecognized_keys') {
+      problems.push(problemAt(code, describe(issue, valueAt(value, path)), object, path, origin));
+      continue;
+    }
+    for (const key of issue.keys)
+      problems.push(problemAt(code, 'there is no such field', object, [...path, key], origin));
+  }
+  return problems.slice(0, problemsPerObjectMax);
+}
+
+/** In an operator's words; zod's own where they will do. */
+function describe(issue: z.core.$ZodIssue, found: unknown): string {
+  const scalar = ['string', 'number', 'boolean'].includes(typeof found);
+  const shown = scalar ? JSON.stringify(found).slice(0, 80) : Array.isArray(found) ? 'a list' : 'an object';
+  if (issue.code === 'invalid_value') return `${shown} is not one of ${issue.values.map(String).join(', ')}`;
+  if (issue.code !== 'invalid_type') return issue.message;
+  if (found === undefined) return `is missing (${issue.expected} expected)`;
+  if (issue.expected === 'string' && scalar)
+    return `must be text: write "${String(found).slice(0, 80)}" in quotes`;
+  return `must be ${issue.expected}, not ${shown}`;
+}
+
+function valueAt(value: unknown, path: FieldPath): unknown {
+  let current = value;
+  for (const step of path) {
+    if (current === null || typeof current !== 'object' || !Object.hasOwn(current, step)) return undefined;
+    current = (current as Record<string | number, unknown>)[step];
+  }
+  return current;
+}
+
+/** A field that is null is a field that is absent, as in the Kubernetes API. Elements of lists stay. */
+function withoutNulls(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNulls);
+  if (value === null || typeof value !== 'object') return value;
+  const entries = Object.entries(value).filter(([, field]) => field !== null && field !== undefined);
+  return Object.fromEntries(entries.map(([key, field]) => [key, withoutNulls(field)]));
+}
