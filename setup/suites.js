@@ -16,7 +16,9 @@ const checks = [
 
 /** The checks and all of mocha's tests, or with arguments (`--grep shop`, a file) only those of mocha. */
 export async function runTests(args) {
-  const totals = [args.length > 0 ? none : await runChecks(), await runMocha(args, {})];
+  // Mocha runs what it is given: everything, unless the arguments name files.
+  const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, 'test/**/*.test.ts'];
+  const totals = [args.length > 0 ? none : await runChecks(), await runMocha(specs, {})];
   return report(totals);
 }
 

@@ -7,7 +7,8 @@ import { RuntimeError, messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
 
 export type ListenAddress =
-  | { readonly kind: 'tcp'; readonly host: string; /** 0: any free one. */ readonly port: number }
+  /** Host `*`: every address. Port 0: any free one. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   /** A socket file for its owner alone (0600); one that is left over is replaced. */
   | { readonly kind: 'unix'; readonly path: string };
 
@@ -120,7 +121,7 @@ export class HttpEndpoint {
     if (listen.kind === 'unix') await rm(listen.path, { force: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(this.#cannotListen(listen, cause)));
-      server.listen(listen.kind === 'unix' ? { path: listen.path } : listen, resolve);
+      server.listen(listenOptions(listen), resolve);
     });
     server.on('error', (error) => this.#options.logger.error(`${this.#options.name}: ${messageOf(error)}`));
     this.#servers.push({ server, listen });
@@ -178,6 +179,11 @@ export class HttpEndpoint {
     if (others.length === 0) return { status: 404, body: 'not found; / lists what there is\n' };
     return { status: 405, body: `use ${others.join(' or ')}\n` };
   }
+}
+
+function listenOptions(listen: ListenAddress): { path: string } | { host?: string; port: number } {
+  if (listen.kind === 'unix') return { path: listen.path };
+  return listen.host === '*' ? { port: listen.port } : { host: listen.host, port: listen.port };
 }
 
 /** A page that rebinds its own name to 127.0.0.1 sends that name as the host; one that posts across sends its origin. */

@@ -9,6 +9,7 @@ export interface ReadinessTask {
 /** What a process still waits for before it can serve. Ready when every registered task is done. */
 export class Readiness {
   readonly #pending = new Map<string, string>();
+  readonly #checks = new Map<string, () => readonly string[]>();
   #waiting: (() => void)[] = [];
 
   /** Registers a task as pending. The same name is the same task. */
@@ -21,18 +22,26 @@ export class Readiness {
     };
   }
 
+  /** Registers something that knows itself what it waits for; asked whenever somebody looks. It cannot wake
+   *  `whenReady`, which waits for tasks alone. */
+  check(name: string, pending: () => readonly string[]): void {
+    this.#checks.set(name, pending);
+  }
+
   get ready(): boolean {
-    return this.#pending.size === 0;
+    return this.pending.length === 0;
   }
 
   /** What it waits for, one entry per task: `xds (not connected: ...)`. */
   get pending(): readonly string[] {
-    return [...this.#pending].map(([name, detail]) => (detail === '' ? name : `${name} (${detail})`));
+    const tasks = [...this.#pending].map(([name, detail]) => (detail === '' ? name : `${name} (${detail})`));
+    const checks = [...this.#checks].flatMap(([name, ask]) => ask().map((what) => `${name} (${what})`));
+    return [...tasks, ...checks];
   }
 
-  /** Resolves when nothing is pending; rejects with the signal's reason. */
+  /** Resolves when no task is pending; rejects with the signal's reason. */
   whenReady(signal?: AbortSignal): Promise<void> {
-    if (this.ready) return Promise.resolve();
+    if (this.#pending.size === 0) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const abort = (): void => reject(signal?.reason as Error);
       if (signal?.aborted === true) return abort();
@@ -46,7 +55,7 @@ export class Readiness {
 
   #done(name: string): void {
     this.#pending.delete(name);
-    if (!this.ready) return;
+    if (this.#pending.size > 0) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const resume of waiting) resume();
