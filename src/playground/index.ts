@@ -15,31 +15,35 @@ export interface PlaygroundOptions {
   /** Serve this directory instead of a copy of the sample. */
   readonly manifests?: string;
   readonly color: boolean;
-  /** Say what is being done in the check, too. */
-  readonly verbose: boolean;
   readonly output: Output;
   /** Progress goes here. */
   readonly errors: Output;
-  /** Aborted when the user wants to stop. */
-  readonly signal: AbortSignal;
 }
 
-/** Runs until the signal aborts, or to the end of the check. Returns the exit code; leaves nothing behind. */
+/** Runs until Ctrl-C, or to the end of the check. Returns the exit code; leaves nothing behind. */
 export async function runPlayground(options: PlaygroundOptions): Promise<number> {
   const missing = await missingRequirements();
   if (missing.length > 0) {
     options.errors.write(`${missing.join('\n')}\n`);
     return 1;
   }
-  const progress = (step: string): void => {
-    if (options.verbose || !options.check) options.errors.write(`culvert: ${step}\n`);
-  };
-  if (options.check) return runCheck({ ...options, progress });
-  return show(options, progress);
+  const stopping = new AbortController();
+  const stop = (): void => stopping.abort();
+  for (const name of endSignals) process.on(name, stop);
+  try {
+    if (options.check)
+      return await runCheck({ ...options, progress: () => undefined, signal: stopping.signal });
+    return await show(options, stopping.signal);
+  } finally {
+    for (const name of endSignals) process.off(name, stop);
+  }
 }
 
-async function show(options: PlaygroundOptions, progress: (step: string) => void): Promise<number> {
-  const { manifests, signal } = options;
+const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+async function show(options: PlaygroundOptions, signal: AbortSignal): Promise<number> {
+  const { manifests } = options;
+  const progress = (step: string): void => void options.errors.write(`culvert: ${step}\n`);
   const mesh = await Mesh.start({
     sample: manifests ?? sampleManifests,
     ...(manifests !== undefined && { manifests }),
@@ -50,7 +54,7 @@ async function show(options: PlaygroundOptions, progress: (step: string) => void
   });
   try {
     if (!signal.aborted) await mesh.startContainers();
-    if (!signal.aborted) await watchMesh(mesh, options);
+    if (!signal.aborted) await watchMesh(mesh, { ...options, signal });
   } finally {
     progress('removing everything');
     await mesh.close();

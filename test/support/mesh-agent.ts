@@ -6,6 +6,8 @@ import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { HboneAttempt } from './mesh-hostile.ts';
+import { attemptHbone } from './mesh-hostile.ts';
 
 /** How a server treats each of its connections. */
 export type ServerMode =
@@ -45,6 +47,7 @@ export type AgentCommand =
   | { readonly op: 'release'; readonly name: string }
   /** Sends these bytes (base64), reads to the end or for `timeoutMs`. */
   | ({ readonly op: 'raw'; readonly base64: string } & Target)
+  | ({ readonly op: 'hbone' } & HboneAttempt)
   /** What the servers of this agent have seen on a port. */
   | { readonly op: 'seen'; readonly port: number };
 
@@ -318,6 +321,8 @@ async function obey(command: AgentCommand): Promise<unknown> {
       return undefined;
     case 'raw':
       return raw(command, Buffer.from(command.base64, 'base64'));
+    case 'hbone':
+      return attemptHbone(command);
     case 'seen':
       return seen.get(command.port);
   }

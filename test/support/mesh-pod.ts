@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { enter } from '../../src/playground/process.ts';
+import type { HboneAttempt, HboneOutcome } from './mesh-hostile.ts';
 import type { AgentCommand, Exchange, ServerMode, Target } from './mesh-agent.ts';
 
 const program = fileURLToPath(new URL('./mesh-agent.ts', import.meta.url));
@@ -96,6 +97,10 @@ export class MeshPod {
 
   raw(target: Target, bytes: Buffer): Promise<Exchange> {
     return this.send({ op: 'raw', base64: bytes.toString('base64'), ...target }) as Promise<Exchange>;
+  }
+
+  hbone(attempt: HboneAttempt): Promise<HboneOutcome> {
+    return this.send({ op: 'hbone', ...attempt }) as Promise<HboneOutcome>;
   }
 
   seen(port: number): Promise<{ connections: number; bytesAfterEnd: readonly number[] }> {
