@@ -15,12 +15,16 @@ export interface PlaygroundOptions {
   /** Serve this directory instead of a copy of the sample. */
   readonly manifests?: string;
   readonly color: boolean;
+  /** Say what is being done in the check, too. */
+  readonly verbose?: boolean;
   readonly output: Output;
   /** Progress goes here. */
   readonly errors: Output;
+  /** Ends it; without one, SIGINT, SIGTERM and SIGHUP do. */
+  readonly signal?: AbortSignal;
 }
 
-/** Runs until Ctrl-C, or to the end of the check. Returns the exit code; leaves nothing behind. */
+/** Runs until it is told to end, or to the end of the check. Returns the exit code; leaves nothing behind. */
 export async function runPlayground(options: PlaygroundOptions): Promise<number> {
   const missing = await missingRequirements();
   if (missing.length > 0) {
@@ -29,17 +33,23 @@ export async function runPlayground(options: PlaygroundOptions): Promise<number>
   }
   const stopping = new AbortController();
   const stop = (): void => stopping.abort();
-  for (const name of endSignals) process.on(name, stop);
+  if (options.signal === undefined) for (const name of endSignals) process.on(name, stop);
+  const signal = options.signal ?? stopping.signal;
   try {
-    if (options.check)
-      return await runCheck({ ...options, progress: () => undefined, signal: stopping.signal });
-    return await show(options, stopping.signal);
+    return await (options.check ? check(options, signal) : show(options, signal));
   } finally {
     for (const name of endSignals) process.off(name, stop);
   }
 }
 
 const endSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
+function check(options: PlaygroundOptions, signal: AbortSignal): Promise<number> {
+  const progress = (step: string): void => {
+    if (options.verbose === true) options.errors.write(`culvert: ${step}\n`);
+  };
+  return runCheck({ output: options.output, color: options.color, progress, signal });
+}
 
 async function show(options: PlaygroundOptions, signal: AbortSignal): Promise<number> {
   const { manifests } = options;
@@ -54,7 +64,7 @@ async function show(options: PlaygroundOptions, signal: AbortSignal): Promise<nu
   });
   try {
     if (!signal.aborted) await mesh.startContainers();
-    if (!signal.aborted) await watchMesh(mesh, { ...options, signal });
+    if (!signal.aborted) await watchMesh(mesh, { output: options.output, color: options.color, signal });
   } finally {
     progress('removing everything');
     await mesh.close();
