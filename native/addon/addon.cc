@@ -1,8 +1,11 @@
 // The N-API shell: one class per object that JavaScript sees. No decisions, no messages for people.
 #include <napi.h>
 
+#include "engine_object.h"
+
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::String::New(env, "0.1.0"));
+  culvert::InitEngine(env, exports);
   return exports;
 }
 

@@ -1,0 +1,127 @@
+#include "acceptor.h"
+
+#include <sys/epoll.h>
+
+#include <cerrno>
+
+#include "captured.h"
+#include "engine.h"
+#include "inbound_tunnel.h"
+#include "sockets.h"
+
+namespace culvert {
+
+Pod::Pod() = default;
+Pod::~Pod() = default;
+
+Acceptor::Acceptor(Loop& loop, std::shared_ptr<Pod> pod, Kind kind, int listener)
+    : loop_(loop), pod_(pod.get()), weak_pod_(pod), kind_(kind), listener_(listener), resume_([this] {
+        if (!stopped_) loop_.Rewatch(listener_, this, EPOLLIN);
+      }) {
+  loop_.Watch(listener_, this, EPOLLIN);
+}
+
+Acceptor::~Acceptor() = default;
+
+void Acceptor::Stop() {
+  if (stopped_) return;
+  stopped_ = true;
+  resume_.Cancel();
+  loop_.Unwatch(listener_);
+}
+
+void Acceptor::OnReady(uint32_t) {
+  if (!stopped_) loop_.Schedule(this);
+}
+
+void Acceptor::Pause() {
+  loop_.Rewatch(listener_, this, 0);
+  loop_.Arm(resume_, kPauseMs);
+}
+
+bool Acceptor::MustPause() {
+  Engine& engine = loop_.engine();
+  if (kind_ == Kind::kHbone) return false;
+  Counter bound;
+  if (engine.events().full()) {
+    bound = Counter::kEventQueueFull;
+  } else if (pod_->undecided.load(std::memory_order_relaxed) >= engine.options().limits.undecided_per_pod) {
+    bound = Counter::kUndecidedPerPod;
+  } else if (engine.counters().undecided.load(std::memory_order_relaxed) >= engine.options().limits.undecided_total) {
+    bound = Counter::kUndecidedTotal;
+  } else if (engine.budget().exhausted()) {
+    bound = Counter::kBufferBytes;
+  } else {
+    return false;
+  }
+  engine.counters().Add(bound);
+  return true;
+}
+
+void Acceptor::Run() {
+  for (int i = 0; i < kAcceptsPerTurn && !stopped_; ++i) {
+    if (MustPause()) return Pause();
+    sockaddr_storage storage = {};
+    socklen_t length = sizeof storage;
+    Fd fd(accept4(listener_, reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (!fd) {
+      // Out of descriptors or memory: accepting again at once would only spin.
+      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) Pause();
+      return;
+    }
+    Address peer = Address::FromSockaddr(storage);
+    if (kind_ == Kind::kHbone) {
+      AcceptTunnel(std::move(fd), peer);
+    } else {
+      Capture(std::move(fd), peer);
+    }
+  }
+}
+
+void Acceptor::Capture(Fd fd, const Address& client) {
+  Engine& engine = loop_.engine();
+  std::shared_ptr<Pod> pod = weak_pod_.lock();
+  Address original = Address::LocalOf(fd.get());
+  ConnectionId id = engine.table().Allocate(loop_.index());
+  if (id == 0 || pod == nullptr) {
+    engine.counters().Add(Counter::kConnectionTableFull);
+    ResetOnClose(fd.get());
+    return;
+  }
+  bool outbound = kind_ == Kind::kOutbound;
+  EventRecord event(outbound ? EventKind::kOutbound : EventKind::kPlaintext, id);
+  event.Socket(client).Socket(original).Text(pod->id);
+  if (!engine.events().Announce(std::move(event))) {
+    engine.counters().Add(Counter::kEventQueueFull);
+    engine.table().Release(id);
+    ResetOnClose(fd.get());
+    return;
+  }
+  Origin origin{id, pod, loop_.now()};
+  // Owned by the loop's registry until it buries itself.
+  new Captured(loop_, std::move(origin), outbound, std::move(fd), client, original);
+}
+
+void Acceptor::AcceptTunnel(Fd fd, const Address& peer) {
+  Engine& engine = loop_.engine();
+  std::shared_ptr<Pod> pod = weak_pod_.lock();
+  Counter refused;
+  if (pod == nullptr || !engine.sources().Enter(peer, engine.options().limits, &refused)) {
+    if (pod != nullptr) engine.counters().Add(refused);
+    ResetOnClose(fd.get());
+    return;
+  }
+  // Handed over before its first byte, so that no event of it can be on its way here.
+  Loop& target = engine.LeastLoaded(-1);
+  target.tunnel_count.fetch_add(1, std::memory_order_relaxed);
+  auto accept = [fd = std::move(fd), pod, peer](Loop& loop) mutable {
+    InboundTunnel::Accept(loop, std::move(fd), std::move(pod), peer);
+  };
+  if (&target == &loop_) {
+    accept(loop_);
+  } else {
+    target.PostAlways(Task(std::move(accept)));
+  }
+}
+
+}  // namespace culvert

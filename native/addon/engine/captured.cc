@@ -1,0 +1,57 @@
+#include "captured.h"
+
+#include "engine.h"
+#include "outbound_stream.h"
+#include "relay.h"
+#include "sockets.h"
+
+namespace culvert {
+
+Captured::Captured(Loop& loop, Origin origin, bool outbound, Fd fd, const Address& client, const Address& original)
+    : Connection(loop, std::move(origin)), outbound_(outbound), fd_(std::move(fd)), deadline_([this] {
+        loop_.engine().counters().Add(Counter::kDecisionTimeout);
+        Terminate(Reason::kDecisionTimeout, 0, EndedBy::kEngine);
+      }) {
+  if (!outbound_) claim_ = pod()->ports->Occupy(client, original);
+  pod()->undecided.fetch_add(1, std::memory_order_relaxed);
+  loop_.engine().counters().undecided.fetch_add(1, std::memory_order_relaxed);
+  loop_.Arm(deadline_, loop_.engine().options().timeouts.decision_ms);
+}
+
+Captured::~Captured() { loop_.engine().counters().undecided.fetch_sub(1, std::memory_order_relaxed); }
+
+void Captured::Terminate(Reason reason, uint32_t detail, EndedBy by) {
+  if (finished()) return;
+  deadline_.Cancel();
+  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  ResetOnClose(fd_.get());
+  fd_.Reset();
+  Finish(reason, detail, by);
+}
+
+void Captured::DecideRefuse(Reason reason, int) { Terminate(reason, 0, EndedBy::kEngine); }
+
+void Captured::DecideTunnel(TunnelDecision decision) {
+  if (finished() || !outbound_) return;
+  deadline_.Cancel();
+  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  OutboundStream::Route(loop_, {HandOver(), std::move(fd_), std::move(decision), 0});
+}
+
+void Captured::DecidePlain(const Address& to) {
+  if (finished() || !outbound_) return;
+  deadline_.Cancel();
+  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  auto* relay = new Relay(loop_, HandOver(), std::move(fd_), std::move(claim_));
+  relay->DialOut(to);
+}
+
+void Captured::DecideDeliver(DeliverDecision decision) {
+  if (finished() || outbound_) return;
+  deadline_.Cancel();
+  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  auto* relay = new Relay(loop_, HandOver(), std::move(fd_), std::move(claim_));
+  relay->DialApplication(decision);
+}
+
+}  // namespace culvert

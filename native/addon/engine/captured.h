@@ -1,0 +1,28 @@
+// A connection that was captured and waits for a decision. Its socket is in no epoll: nobody reads it, so it moves
+// to another thread as a plain descriptor and no stale event follows it.
+#pragma once
+
+#include "connection.h"
+
+namespace culvert {
+
+class Captured : public Connection {
+ public:
+  Captured(Loop& loop, Origin origin, bool outbound, Fd fd, const Address& client, const Address& original);
+  ~Captured() override;
+
+  void Terminate(Reason reason, uint32_t detail, EndedBy by) override;
+  void DecideTunnel(TunnelDecision decision) override;
+  void DecidePlain(const Address& to) override;
+  void DecideDeliver(DeliverDecision decision) override;
+  void DecideRefuse(Reason reason, int http_status) override;
+
+ private:
+  bool outbound_;
+  Fd fd_;
+  /** Plaintext: no dial of ours may have the client's 4-tuple. */
+  SourcePorts::Claim claim_;
+  Timer deadline_;
+};
+
+}  // namespace culvert

@@ -1,0 +1,60 @@
+// A connection with an id, in one of its forms: Captured (undecided), Relay, OutboundStream, InboundStream. The
+// form changes as decisions fall; the id, the byte counts and the start time stay.
+#pragma once
+
+#include <memory>
+
+#include "connection_table.h"
+#include "loop.h"
+#include "pod.h"
+#include "types.h"
+
+namespace culvert {
+
+/** What stays the same through all forms of a connection. */
+struct Origin {
+  ConnectionId id = 0;
+  std::shared_ptr<Pod> pod;
+  Nanos started = 0;
+};
+
+class Connection : public Mortal, public RegistryNode {
+ public:
+  Connection(Loop& loop, Origin origin);
+
+  ConnectionId id() const { return origin_.id; }
+  const std::shared_ptr<Pod>& pod() const { return origin_.pod; }
+
+  /** Resets both ends and reports. Idempotent. */
+  virtual void Terminate(Reason reason, uint32_t detail, EndedBy by) = 0;
+
+  // Decisions; a form that does not wait for one ignores it.
+  virtual void DecideTunnel(TunnelDecision) {}
+  virtual void DecidePlain(const Address&) {}
+  virtual void DecideDeliver(DeliverDecision) {}
+  virtual void DecideRefuse(Reason, int /* http_status */) {}
+
+ protected:
+  /** The one `closed` of this id; the object is freed at the end of the turn. */
+  void Finish(Reason reason, uint32_t detail, EndedBy by);
+  /** The form ends, the connection goes on in another, which gets the origin. */
+  Origin HandOver();
+  void ReportConnected(TunnelId tunnel, bool is_new, const std::string& peer_identity, const Headers& headers);
+  bool finished() const { return finished_; }
+  ConnectionTable::Slot& slot() { return *slot_; }
+  void CountSent(uint64_t bytes) {
+    slot_->sent.store(slot_->sent.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  }
+  void CountReceived(uint64_t bytes) {
+    slot_->received.store(slot_->received.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  }
+
+  Loop& loop_;
+
+ private:
+  Origin origin_;
+  ConnectionTable::Slot* slot_;
+  bool finished_ = false;
+};
+
+}  // namespace culvert

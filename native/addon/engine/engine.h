@@ -1,0 +1,96 @@
+// The engine: its threads, and what they share. The only class that a caller sees; its public methods may be called
+// from one thread outside the engine.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "connection_table.h"
+#include "counters.h"
+#include "event_queue.h"
+#include "identity.h"
+#include "loop.h"
+#include "memory_budget.h"
+#include "pod.h"
+#include "pool.h"
+#include "source_limits.h"
+#include "types.h"
+
+namespace culvert {
+
+class Connection;
+
+class Engine {
+ public:
+  /** `wake`: see EventQueue. */
+  Engine(Options options, std::function<void()> wake);
+  ~Engine();
+
+  void Start();
+  /** Closes everything, joins the threads, reports what was open. Idempotent. */
+  void Stop();
+  bool stopped() const { return stopped_; }
+
+  /** 0 and the listeners' numbers, or an errno. The numbers stay the engine's. */
+  int AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3]);
+  void RemovePod(const std::string& id, int drain_ms);
+  bool SetIdentity(const IdentityMaterial& material, std::string* error);
+  void RemoveIdentity(const std::string& name);
+
+  // False: the owner's queue is full, say it again later.
+  bool DecideTunnel(ConnectionId id, TunnelDecision decision);
+  bool DecidePlain(ConnectionId id, const Address& to);
+  bool DecideDeliver(ConnectionId id, DeliverDecision decision);
+  bool DecideRefuse(ConnectionId id, Reason reason, int http_status);
+  void Close(ConnectionId id, Reason reason);
+  /** Reports `drained` when nothing is open any more; what is left at the deadline is closed. */
+  void Drain(int deadline_ms);
+  bool LiveBytes(ConnectionId id, uint64_t* sent, uint64_t* received);
+
+  // For the engine's own parts.
+  Loop& loop(int index) { return *loops_[static_cast<size_t>(index)]; }
+  size_t threads() const { return loops_.size(); }
+  /** The thread with the fewest tunnels, another than `avoid` if there is one. */
+  Loop& LeastLoaded(int avoid);
+  TunnelId NextTunnelId() { return next_tunnel_.fetch_add(1, std::memory_order_relaxed); }
+  void EverySecond();
+  const Options& options() const { return options_; }
+  EventQueue& events() { return events_; }
+  ConnectionTable& table() { return table_; }
+  Counters& counters() { return counters_; }
+  MemoryBudget& budget() { return budget_; }
+  IdentityStore& identities() { return identities_; }
+  Pool& pool() { return pool_; }
+  SourceLimits& sources() { return sources_; }
+
+ private:
+  using Command = std::function<void(Connection&)>;
+
+  bool Tell(ConnectionId id, Command command);
+  void Execute(Loop& loop, ConnectionId id, Command command);
+  void EndPod(const std::shared_ptr<Pod>& pod, int drain_ms);
+  void RetireTunnels(const std::string& identity, uint64_t before_version);
+  void CheckDrained(Loop& loop);
+
+  const Options options_;
+  EventQueue events_;
+  ConnectionTable table_;
+  Counters counters_;
+  MemoryBudget budget_;
+  IdentityStore identities_;
+  SourceLimits sources_;
+  Pool pool_;
+  std::vector<std::unique_ptr<Loop>> loops_;
+  std::map<std::string, std::shared_ptr<Pod>> pods_;
+  int next_thread_ = 0;
+  std::atomic<TunnelId> next_tunnel_{1};
+  bool started_ = false;
+  bool stopped_ = false;
+  /** Loop 0's: what `overload` has already told. */
+  std::vector<uint64_t> told_;
+};
+
+}  // namespace culvert

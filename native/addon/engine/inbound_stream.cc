@@ -1,0 +1,93 @@
+#include "inbound_stream.h"
+
+#include <sys/epoll.h>
+
+#include <cerrno>
+
+#include "engine.h"
+#include "inbound_tunnel.h"
+
+namespace culvert {
+
+InboundStream::InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, int32_t stream)
+    : TunnelStream(loop, std::move(origin), Direction::kInbound), inbound_(tunnel), deadline_([this] {
+        if (undecided_) {
+          loop_.engine().counters().Add(Counter::kDecisionTimeout);
+          Answer(503, Reason::kDecisionTimeout, 0, EndedBy::kEngine);
+        } else {
+          Answer(503, Reason::kConnectFailed, ETIMEDOUT, EndedBy::kTarget);
+        }
+      }) {
+  tunnel_ = &tunnel;
+  stream_id_ = stream;
+  tunnel.h2().Attach(stream, this);
+  tunnel.AddStream(this);
+  loop_.engine().counters().undecided.fetch_add(1, std::memory_order_relaxed);
+  loop_.Arm(deadline_, loop_.engine().options().timeouts.decision_ms);
+}
+
+InboundStream::~InboundStream() = default;
+
+void InboundStream::Decided() {
+  if (!undecided_) return;
+  undecided_ = false;
+  loop_.engine().counters().undecided.fetch_sub(1, std::memory_order_relaxed);
+  inbound_.Decided();
+}
+
+void InboundStream::DecideDeliver(DeliverDecision decision) {
+  if (finished() || !undecided_) return;
+  Decided();
+  if (pod()->IsListenerPort(decision.to.port)) return Answer(503, Reason::kSelfCall, 0, EndedBy::kEngine);
+  headers_ = std::move(decision.headers);
+  int error;
+  {
+    NetnsScope scope(pod()->netns.get(), loop_.own_netns());
+    error = scope.error() != 0 ? scope.error()
+                               : DialApplication(decision.to, decision.source, *pod()->ports, &fd_, &claim_);
+  }
+  if (error != 0) return Answer(503, Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
+  loop_.Arm(deadline_, loop_.engine().options().timeouts.dial_ms);
+  loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+}
+
+void InboundStream::OnEarlyReady(uint32_t) {
+  int error = TakeSocketError(fd_.get());
+  if (error != 0) return Answer(503, Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
+  if (tunnel_ == nullptr) return;
+  deadline_.Cancel();
+  tunnel_->h2().Accept(stream_id_, headers_, this);
+  headers_ = {};
+  ReportConnected(tunnel_->id(), false, tunnel_->peer_identity(), {});
+  Opened();
+}
+
+void InboundStream::DecideRefuse(Reason reason, int http_status) {
+  if (finished() || !undecided_) return;
+  Answer(http_status, reason, 0, EndedBy::kEngine);
+}
+
+void InboundStream::Answer(int status, Reason reason, uint32_t detail, EndedBy by) {
+  if (finished()) return;
+  if (tunnel_ != nullptr) {
+    tunnel_->h2().Reject(stream_id_, status);
+    tunnel_->MarkDirty();
+    // Answered: Terminate must not reset it as well.
+    stream_id_ = -1;
+  }
+  Terminate(reason, detail, by);
+}
+
+void InboundStream::Terminate(Reason reason, uint32_t detail, EndedBy by) {
+  if (finished()) return;
+  deadline_.Cancel();
+  Decided();
+  TunnelStream::Terminate(reason, detail, by);
+}
+
+void InboundStream::OnLeft() {
+  deadline_.Cancel();
+  Decided();
+}
+
+}  // namespace culvert

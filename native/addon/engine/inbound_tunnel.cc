@@ -1,0 +1,120 @@
+#include "inbound_tunnel.h"
+
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+
+#include "engine.h"
+#include "inbound_stream.h"
+#include "sockets.h"
+
+namespace culvert {
+
+void InboundTunnel::Accept(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer) {
+  Engine& engine = loop.engine();
+  auto identity = engine.identities().Find(pod->tls_identity);
+  bool crowded = loop.handshakes >= engine.options().limits.handshakes_per_thread;
+  if (crowded || identity == nullptr || pod->removed || loop.stopping()) {
+    if (crowded) {
+      engine.counters().Add(Counter::kHandshakesPerThread);
+    } else if (identity == nullptr) {
+      engine.counters().Add(Counter::kIdentityMissing);
+    }
+    engine.sources().Leave(peer, true);
+    loop.tunnel_count.fetch_sub(1, std::memory_order_relaxed);
+    ResetOnClose(fd.get());
+    return;
+  }
+  new InboundTunnel(loop, std::move(fd), std::move(pod), peer, std::move(identity));
+}
+
+InboundTunnel::InboundTunnel(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer,
+                             std::shared_ptr<const Identity> identity)
+    : Tunnel(loop, std::move(pod), Direction::kInbound, peer), goaway_([this] { SendFinalGoaway(); }) {
+  fd_ = std::move(fd);
+  ++loop_.handshakes;
+  local_ = Address::LocalOf(fd_.get());
+  int timeout = 20000;
+  setsockopt(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+  loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  PeerRule rule;
+  rule.trust_domains = identity->trust_domains();
+  StartTls(std::move(identity), std::move(rule));
+}
+
+InboundTunnel::~InboundTunnel() = default;
+
+void InboundTunnel::OnHandshaken() {
+  in_handshake_ = false;
+  --loop_.handshakes;
+  loop_.engine().sources().HandshakeDone(peer_);
+}
+
+void InboundTunnel::OnUp() {
+  // Retired while it was still shaking hands.
+  if (retiring_) SendFinalGoaway();
+}
+
+void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, const Headers& headers, bool ended) {
+  Engine& engine = loop_.engine();
+  const Limits& limits = engine.options().limits;
+  Counter bound;
+  if (undecided_ >= kUndecidedMax) {
+    bound = Counter::kUndecidedPerTunnel;
+  } else if (engine.counters().undecided >= limits.undecided_total) {
+    bound = Counter::kUndecidedTotal;
+  } else if (engine.budget().exhausted()) {
+    bound = Counter::kBufferBytes;
+  } else {
+    ConnectionId id = engine.table().Allocate(loop_.index());
+    if (id == 0) {
+      bound = Counter::kConnectionTableFull;
+    } else {
+      EventRecord event(EventKind::kConnect, id);
+      event.Socket(peer_).Socket(local_).Text(pod_->id).Text(peer_identity()).Text(authority).Pairs(headers);
+      if (engine.events().Announce(std::move(event))) {
+        ++undecided_;
+        auto* request = new InboundStream(loop_, {id, pod_, loop_.now()}, *this, stream);
+        if (ended) request->OnPeerEnded();
+        return;
+      }
+      engine.table().Release(id);
+      bound = Counter::kEventQueueFull;
+    }
+  }
+  engine.counters().Add(bound);
+  h2().Reset(stream, NGHTTP2_REFUSED_STREAM);
+}
+
+void InboundTunnel::Retire() {
+  if (retiring_ || phase_ == Phase::kClosing || phase_ == Phase::kClosed) return;
+  retiring_ = true;
+  if (phase_ != Phase::kReady) return;
+  // Streams that are on their way when the peer reads this are still served: the last id comes a round trip later.
+  h2().ShutdownNotice();
+  h2().Ping();
+  ping_awaited_ = true;
+  goaway_due_ = true;
+  loop_.Arm(goaway_, 1000);
+  MarkDirty();
+}
+
+void InboundTunnel::OnPingAck() {
+  Tunnel::OnPingAck();
+  // An answer to an earlier PING may come first; the timer's second is then cut short by no more than a round trip.
+  if (goaway_due_ && !ping_awaited_) loop_.Arm(goaway_, static_cast<int>(2 * round_trip() / kMillisecond) + 16);
+}
+
+void InboundTunnel::SendFinalGoaway() {
+  goaway_due_ = false;
+  if (phase_ != Phase::kReady) return;
+  h2().FinalGoaway();
+  MarkDirty();
+}
+
+void InboundTunnel::OnDown(Reason, uint32_t) {
+  goaway_.Cancel();
+  if (in_handshake_) --loop_.handshakes;
+  loop_.engine().sources().Leave(peer_, in_handshake_);
+}
+
+}  // namespace culvert

@@ -1,0 +1,164 @@
+#include "loop.h"
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "connection.h"
+#include "engine.h"
+#include "tunnel.h"
+
+namespace culvert {
+
+static constexpr int kEventsPerTurn = 256;
+
+Loop::Loop(Engine& engine, int index)
+    : engine_(engine),
+      index_(index),
+      epoll_(epoll_create1(EPOLL_CLOEXEC)),
+      wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)),
+      now_(Now()),
+      wheel_(now_),
+      second_([this] { EverySecond(); }),
+      cipher_scratch_(new uint8_t[kScratchBytes]),
+      plain_scratch_(new uint8_t[16 + kScratchBytes]) {}
+
+Loop::~Loop() { Join(); }
+
+void Loop::Start() {
+  thread_ = std::thread([this] { Main(); });
+}
+
+void Loop::RequestStop() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  stop_requested_ = true;
+  eventfd_write(wake_.get(), 1);
+}
+
+void Loop::Join() {
+  if (thread_.joinable()) thread_.join();
+}
+
+bool Loop::Post(Task& task) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  if (tasks_.size() >= kCommandsMax) return false;
+  tasks_.push_back(std::move(task));
+  if (!wake_pending_) eventfd_write(wake_.get(), 1);
+  wake_pending_ = true;
+  return true;
+}
+
+void Loop::PostAlways(Task task) {
+  std::lock_guard<std::mutex> lock(mutex_);
+  tasks_.push_back(std::move(task));
+  if (!wake_pending_) eventfd_write(wake_.get(), 1);
+  wake_pending_ = true;
+}
+
+void Loop::Watch(int fd, Pollable* target, uint32_t events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.ptr = target;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+}
+
+void Loop::Rewatch(int fd, Pollable* target, uint32_t events) {
+  epoll_event event = {};
+  event.events = events;
+  event.data.ptr = target;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
+void Loop::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
+void Loop::After(int ms, std::function<void()> what) {
+  auto spent = [](const std::unique_ptr<Timer>& timer) { return !timer->armed(); };
+  delayed_.erase(std::remove_if(delayed_.begin(), delayed_.end(), spent), delayed_.end());
+  delayed_.push_back(std::make_unique<Timer>(std::move(what)));
+  Arm(*delayed_.back(), ms);
+}
+
+void Loop::Main() {
+  pthread_setname_np(pthread_self(), "culvert-engine");
+  // Signals are Node's: one delivered here would interrupt nothing that anyone waits for.
+  sigset_t all;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, nullptr);
+  own_netns_ = OpenOwnNetns();
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.ptr = nullptr;
+  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  Arm(second_, 1000);
+  while (!stopping_) Turn();
+}
+
+void Loop::Turn() {
+  bool busy = !run_queue_.empty() || !dirty_.empty();
+  epoll_event events[kEventsPerTurn];
+  int count = epoll_wait(epoll_.get(), events, kEventsPerTurn, busy ? 0 : wheel_.SleepMs(Now()));
+  now_ = Now();
+  for (int i = 0; i < count; ++i) {
+    if (events[i].data.ptr == nullptr) {
+      RunTasks();
+    } else {
+      static_cast<Pollable*>(events[i].data.ptr)->OnReady(events[i].events);
+    }
+  }
+  wheel_.Advance(now_);
+  List<Runnable> ready;
+  ready.TakeAll(run_queue_);
+  while (Runnable* item = ready.PopFront()) item->Run();
+  List<Flushable> dirty;
+  dirty.TakeAll(dirty_);
+  while (Flushable* item = dirty.PopFront()) item->Flush();
+  if (stopping_) CloseEverything();
+  FreeDead();
+}
+
+void Loop::RunTasks() {
+  eventfd_t value;
+  eventfd_read(wake_.get(), &value);
+  std::vector<Task> tasks;
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    tasks.swap(tasks_);
+    wake_pending_ = false;
+    stopping_ = stop_requested_;
+  }
+  for (Task& task : tasks) task.Run(*this);
+}
+
+void Loop::CloseEverything() {
+  while (auto* node = connections_.front()) {
+    static_cast<Connection*>(node)->Terminate(Reason::kClosedByRequest, 0, EndedBy::kEngine);
+  }
+  while (auto* node = tunnels_.front()) static_cast<Tunnel*>(node)->Abort(Reason::kClosedByRequest, 0, "");
+  List<Runnable> ready;
+  ready.TakeAll(run_queue_);
+  while (ready.PopFront() != nullptr) continue;
+  List<Flushable> dirty;
+  dirty.TakeAll(dirty_);
+  while (dirty.PopFront() != nullptr) continue;
+}
+
+void Loop::FreeDead() {
+  // A destructor may bury more.
+  while (!dead_.empty()) {
+    std::vector<std::unique_ptr<Mortal>> dead;
+    dead.swap(dead_);
+  }
+}
+
+void Loop::EverySecond() {
+  Arm(second_, 1000);
+  for (auto* node = tunnels_.front(); node != nullptr; node = tunnels_.next(node)) {
+    static_cast<Tunnel*>(node)->EverySecond();
+  }
+  if (index_ == 0) engine_.EverySecond();
+}
+
+}  // namespace culvert

@@ -1,0 +1,165 @@
+#include "relay.h"
+
+#include <sys/epoll.h>
+
+#include <cerrno>
+
+#include "engine.h"
+
+namespace culvert {
+
+static constexpr uint32_t kEdge = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
+Relay::Relay(Loop& loop, Origin origin, Fd accepted, SourcePorts::Claim claim)
+    : Connection(loop, std::move(origin)),
+      initiator_(*this, loop.engine().budget()),
+      target_(*this, loop.engine().budget()),
+      client_claim_(std::move(claim)),
+      deadline_([this] { Terminate(Reason::kConnectFailed, ETIMEDOUT, EndedBy::kEngine); }) {
+  initiator_.fd = std::move(accepted);
+}
+
+Relay::~Relay() = default;
+
+void Relay::DialOut(const Address& to) {
+  Engine& engine = loop_.engine();
+  int error;
+  {
+    NetnsScope scope(pod()->netns.get(), loop_.own_netns());
+    error = scope.error() != 0 ? scope.error() : DialPeer(to, engine.options().mark, false, &target_.fd);
+  }
+  Started(error);
+}
+
+void Relay::DialApplication(const DeliverDecision& decision) {
+  if (pod()->IsListenerPort(decision.to.port)) return Terminate(Reason::kSelfCall, 0, EndedBy::kEngine);
+  int error;
+  {
+    NetnsScope scope(pod()->netns.get(), loop_.own_netns());
+    error = scope.error() != 0 ? scope.error()
+                               : culvert::DialApplication(decision.to, decision.source, *pod()->ports, &target_.fd,
+                                                          &dial_claim_);
+  }
+  Started(error);
+}
+
+void Relay::Started(int error) {
+  if (error != 0) return Terminate(Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
+  loop_.Arm(deadline_, loop_.engine().options().timeouts.dial_ms);
+  loop_.Watch(target_.fd.get(), &target_, kEdge);
+}
+
+void Relay::Connected() {
+  deadline_.Cancel();
+  open_ = true;
+  ReportConnected(0, false, "", {});
+  loop_.Watch(initiator_.fd.get(), &initiator_, kEdge);
+}
+
+void Relay::Side::OnReady(uint32_t events) {
+  if (relay.finished()) return;
+  if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) readable = true;
+  if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) hangup = true;
+  relay.loop_.Schedule(&relay);
+}
+
+void Relay::Run() {
+  if (finished()) return;
+  if (!open_) {
+    int error = TakeSocketError(target_.fd.get());
+    if (error != 0) return Terminate(Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
+    Connected();
+    return;
+  }
+  if (!Flush(initiator_) || !Flush(target_)) return;
+  if (!Move(initiator_, target_) || !Move(target_, initiator_)) return;
+  if (initiator_.ended && target_.ended && initiator_.shut && target_.shut) {
+    initiator_.fd.Reset();
+    target_.fd.Reset();
+    Finish(Reason::kOk, 0, EndedBy::kInitiator);
+  }
+}
+
+bool Relay::Flush(Side& side) {
+  while (!side.pending.empty()) {
+    iovec vectors[16];
+    msghdr message = {};
+    message.msg_iov = vectors;
+    message.msg_iovlen = static_cast<size_t>(side.pending.Peek(vectors, 16));
+    ssize_t sent = sendmsg(side.fd.get(), &message, MSG_NOSIGNAL);
+    if (sent < 0) {
+      if (errno == EAGAIN || errno == EINTR) return true;
+      Failed(side, errno);
+      return false;
+    }
+    side.pending.Consume(static_cast<size_t>(sent));
+  }
+  return true;
+}
+
+bool Relay::Move(Side& from, Side& to) {
+  for (int reads = 0; from.readable && !from.ended && to.pending.size() < kPendingMax; ++reads) {
+    if (reads == kReadsPerTurn) {
+      loop_.Schedule(this);
+      break;
+    }
+    uint8_t* scratch = loop_.plain_scratch();
+    ssize_t got = recv(from.fd.get(), scratch, 64 * 1024, 0);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) {
+        from.readable = false;
+        break;
+      }
+      Failed(from, errno);
+      return false;
+    }
+    if (got == 0) {
+      from.ended = true;
+      break;
+    }
+    auto length = static_cast<size_t>(got);
+    if (&from == &initiator_) {
+      CountSent(length);
+    } else {
+      CountReceived(length);
+    }
+    // After a short read the next edge tells of more, unless the end is already here.
+    if (length < 64 * 1024 && !from.hangup) from.readable = false;
+    size_t taken = 0;
+    if (to.pending.empty()) {
+      ssize_t sent = send(to.fd.get(), scratch, length, MSG_NOSIGNAL);
+      if (sent < 0 && errno != EAGAIN && errno != EINTR) {
+        Failed(to, errno);
+        return false;
+      }
+      taken = sent < 0 ? 0 : static_cast<size_t>(sent);
+    }
+    to.pending.Append(scratch + taken, length - taken);
+  }
+  if (from.ended && to.pending.empty() && !to.shut) {
+    to.shut = true;
+    shutdown(to.fd.get(), SHUT_WR);
+  }
+  return true;
+}
+
+void Relay::Failed(Side& side, int error) {
+  bool initiator = &side == &initiator_;
+  // Outbound: the initiator is the pod's application. Plaintext inbound: the target is. Both are sockets of
+  // applications, so a reset is `app_reset` whoever made it; `endedBy` says which.
+  Terminate(Reason::kAppReset, static_cast<uint32_t>(error), initiator ? EndedBy::kInitiator : EndedBy::kTarget);
+}
+
+void Relay::Terminate(Reason reason, uint32_t detail, EndedBy by) {
+  if (finished()) return;
+  deadline_.Cancel();
+  for (Side* side : {&initiator_, &target_}) {
+    if (!side->fd) continue;
+    ResetOnClose(side->fd.get());
+    side->fd.Reset();
+  }
+  Finish(reason, detail, by);
+}
+
+}  // namespace culvert

@@ -1,1 +1,0 @@
-namespace culvert { const char* EngineVersion() { return "0.1.0"; } }
