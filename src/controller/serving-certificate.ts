@@ -1,0 +1,57 @@
+// The server's own certificate, renewed at half of its life for as long as the server runs.
+import type { Clock, Timer } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import type { ServingMaterial } from './ca/authority.ts';
+
+export interface ServingCertificateOptions {
+  readonly issue: () => Promise<ServingMaterial>;
+  /** Called with each certificate after the first. */
+  readonly renewed: (material: ServingMaterial) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+const retryMs = 30_000;
+
+export class ServingCertificate {
+  readonly #options: ServingCertificateOptions;
+  readonly first: ServingMaterial;
+  #timer: Timer | undefined;
+  #closed = false;
+
+  private constructor(options: ServingCertificateOptions, first: ServingMaterial) {
+    this.#options = options;
+    this.first = first;
+    this.#arm(first);
+  }
+
+  /** Issues the first one. Rejects with what `issue` rejects with. */
+  static async start(options: ServingCertificateOptions): Promise<ServingCertificate> {
+    return new ServingCertificate(options, await options.issue());
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+  }
+
+  #arm(material: ServingMaterial): void {
+    const { clock } = this.#options;
+    this.#timer = clock.after((material.notAfterMs - clock.now()) / 2, () => void this.#renew());
+  }
+
+  /** Never rejects: the old certificate serves on, and the next attempt is near. */
+  async #renew(): Promise<void> {
+    const { clock, issue, logger, renewed } = this.#options;
+    try {
+      const material = await issue();
+      if (this.#closed) return;
+      renewed(material);
+      this.#arm(material);
+    } catch (error) {
+      logger.error('cannot renew the serving certificate', { reason: messageOf(error) });
+      if (!this.#closed) this.#timer = clock.after(retryMs, () => void this.#renew());
+    }
+  }
+}
