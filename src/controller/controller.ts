@@ -4,7 +4,7 @@ import { parseIp } from '../mesh/address.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
-import type { ConnectedClient, XdsServerStats } from '../xds/server.ts';
+import type { ConnectedClient, XdsServerLimits, XdsServerStats } from '../xds/server.ts';
 import { XdsServer } from '../xds/server.ts';
 import type { Authenticator } from '../xds/types.ts';
 import { CertificateAuthority } from './ca/authority.ts';
@@ -45,7 +45,13 @@ export interface ControllerOptions {
   readonly mesh: MeshSettings;
   /** Host `*`: every address. Port 0: any free one. */
   readonly listen: { readonly host: string; readonly port: number };
-  readonly authority: { readonly directory: string; readonly rootValidityMs?: number };
+  readonly authority: {
+    readonly directory: string;
+    readonly rootValidityMs?: number;
+    readonly backdateMs?: number;
+  };
+  /** Bounds of what is served. */
+  readonly limits?: Partial<XdsServerLimits>;
   /** DNS names and addresses in the server's own certificate. */
   readonly serving: { readonly names: readonly string[]; readonly validityMs?: number };
   /** `namespace/serviceAccount` of those who may have the certificates of the pods on their node:
@@ -111,19 +117,18 @@ export class Controller {
         logger: logger.child('ca'),
       });
       const publisher = new Publisher();
-      let server: XdsServer | undefined;
       const serving = await ServingCertificate.start({
         issue: () => authority.issueServing(servingNames(options.serving)),
-        renewed: (material) => server?.setCertificate(material),
         clock,
         logger: logger.child('ca'),
       });
       opened.push(() => serving.close());
-      server = await XdsServer.start({
+      const server = await XdsServer.start({
         host: options.listen.host === '*' ? '::' : options.listen.host,
         port: options.listen.port,
         certificate: serving.first,
         authenticator: options.authenticator,
+        ...(options.limits !== undefined && { limits: options.limits }),
         source: publisher,
         signer: new PodIdentitySigner({
           authority,
@@ -135,6 +140,7 @@ export class Controller {
         logger: logger.child('xds'),
         clock,
       });
+      serving.onRenewed((material) => server.setCertificate(material));
       return new Controller(options, { source, publisher, authority, serving, server });
     } catch (error) {
       for (const close of opened.reverse()) close();

@@ -6,8 +6,6 @@ import type { ServingMaterial } from './ca/authority.ts';
 
 export interface ServingCertificateOptions {
   readonly issue: () => Promise<ServingMaterial>;
-  /** Called with each certificate after the first. */
-  readonly renewed: (material: ServingMaterial) => void;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -17,6 +15,7 @@ const retryMs = 30_000;
 export class ServingCertificate {
   readonly #options: ServingCertificateOptions;
   readonly first: ServingMaterial;
+  #renewed: ((material: ServingMaterial) => void) | undefined;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -31,6 +30,11 @@ export class ServingCertificate {
     return new ServingCertificate(options, await options.issue());
   }
 
+  /** Calls back with each certificate after the first. */
+  onRenewed(renewed: (material: ServingMaterial) => void): void {
+    this.#renewed = renewed;
+  }
+
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
@@ -43,11 +47,11 @@ export class ServingCertificate {
 
   /** Never rejects: the old certificate serves on, and the next attempt is near. */
   async #renew(): Promise<void> {
-    const { clock, issue, logger, renewed } = this.#options;
+    const { clock, issue, logger } = this.#options;
     try {
       const material = await issue();
       if (this.#closed) return;
-      renewed(material);
+      this.#renewed?.(material);
       this.#arm(material);
     } catch (error) {
       logger.error('cannot renew the serving certificate', { reason: messageOf(error) });

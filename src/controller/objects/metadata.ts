@@ -20,11 +20,11 @@ const namespaceText = z
 
 const textMap = z.record(z.string(), z.string());
 
-/** Enough of an object to say which one it is, even where the rest cannot be understood. */
+/** Enough of an object to say which one it is, even where the rest cannot be understood, its name included. */
 export const identitySchema = z.object({
   apiVersion: z.string(),
   kind: z.string(),
-  metadata: z.object({ name: nameText, namespace: namespaceText.optional() }),
+  metadata: z.object({ name: z.string().min(1), namespace: z.string().min(1).optional() }),
 });
 
 export const metadataSchema = z.object({

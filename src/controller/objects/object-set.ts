@@ -43,6 +43,8 @@ export interface BrokenObject {
   /** Present if that much could be read: the workloads it is about. */
   readonly selector?: Readonly<Record<string, string>> | undefined;
   readonly annotations: Readonly<Record<string, string>>;
+  /** A policy that says that waypoints enforce it, not nodes. */
+  readonly forWaypoints: boolean;
   readonly origin?: Origin | undefined;
   readonly problems: readonly Problem[];
 }

@@ -70,7 +70,15 @@ export function parseManifest(value: unknown, origin?: Origin): ParsedManifest {
   const own = { ...ref, namespace: clustered ? '' : (metadata.namespace ?? 'default') };
   const fail = (problems: readonly Problem[]): ParsedManifest => ({
     kind: 'broken',
-    broken: { ...own, kind: entry.kind, apiVersion, ...readable(cleaned), origin, problems },
+    broken: {
+      kind: entry.kind,
+      apiVersion,
+      namespace: escaped(own.namespace),
+      name: escaped(own.name),
+      ...readable(cleaned),
+      origin,
+      problems,
+    },
   });
   if (!entry.versions.includes(version)) {
     const message = `version ${version} of ${kind} is not known; ${entry.versions.join(' and ')} are`;
@@ -88,13 +96,22 @@ function splitApiVersion(apiVersion: string): readonly [group: string, version: 
   return slash < 0 ? ['', apiVersion] : [apiVersion.slice(0, slash), apiVersion.slice(slash + 1)];
 }
 
+/** A name that cannot be one, as a part of a resource name that no other object can have. */
+function escaped(name: string): string {
+  return encodeURIComponent(name.toWellFormed()).slice(0, 253);
+}
+
 /** `metadata.annotations` and `spec.selector` of an object that is otherwise not understood, if they can be read. */
-function readable(value: unknown): Pick<BrokenObject, 'selector' | 'annotations'> {
+function readable(value: unknown): Pick<BrokenObject, 'selector' | 'annotations' | 'forWaypoints'> {
   const annotations = z
     .object({ metadata: z.object({ annotations: z.record(z.string(), z.string()) }) })
     .safeParse(value);
   const selector = z.object({ spec: z.object({ selector: selectorSchema }) }).safeParse(value);
+  const targets = z
+    .object({ spec: z.object({ selector: z.undefined().optional(), targetRefs: z.array(z.object({})).min(1) }) })
+    .safeParse(value);
   return {
+    forWaypoints: targets.success,
     annotations: annotations.success ? annotations.data.metadata.annotations : {},
     selector: selector.success ? selector.data.spec.selector.matchLabels : undefined,
   };

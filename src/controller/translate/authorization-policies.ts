@@ -34,7 +34,7 @@ export function translateAuthorizationPolicies(
     if (found !== undefined) made.push({ group: groupOf(object.apiVersion), found });
   }
   for (const broken of objects.broken) {
-    if (broken.kind !== 'AuthorizationPolicy') continue;
+    if (broken.kind !== 'AuthorizationPolicy' || broken.forWaypoints) continue;
     made.push({ group: groupOf(broken.apiVersion), found: denyInScope(broken, settings) });
   }
   made.sort((a, b) => (a.group < b.group ? -1 : a.group > b.group ? 1 : 0));

@@ -26,6 +26,7 @@ export const canonicalRevisionLabels = [
 ];
 export const subzoneLabels = ['culvert.dev/subzone', 'topology.istio.io/subzone'];
 export const serviceNameLabel = 'kubernetes.io/service-name';
+export const waypointLabels = ['culvert.dev/use-waypoint', 'istio.io/use-waypoint'];
 export const tunnelLabel = 'networking.istio.io/tunnel';
 
 /** The first of `names` that is set and not empty, with its value. */
@@ -48,6 +49,14 @@ export function dataplaneMode(object: AnyObject, findings: Findings): 'ambient' 
   const message = `"${label.value}" is neither ambient nor none; it is as if the label were not there`;
   findings.error(object, 'invalid', ['metadata', 'labels', label.name], message);
   return undefined;
+}
+
+/** Says that nothing is done about a waypoint that an object asks for: its traffic goes direct. */
+export function warnOfWaypoint(object: AnyObject, findings: Findings): void {
+  const label = firstOf(object.metadata.labels, waypointLabels);
+  if (label === undefined || label.value === 'none') return;
+  const message = 'waypoints are not handled by this version; traffic goes direct';
+  findings.warning(object, 'unsupported-value', ['metadata', 'labels', label.name], message);
 }
 
 /** A comma-separated list of ports. What is not a port is reported and left out. */

@@ -3,7 +3,6 @@ import type { IpAddress } from '../../mesh/address.ts';
 import { isLoopback, parseIp } from '../../mesh/address.ts';
 import type { PodSettings } from '../../mesh/pod-settings.ts';
 import type { FieldPath } from '../problem.ts';
-import type { AnyObject } from '../objects/metadata.ts';
 import type { Node, Pod } from '../objects/object-set.ts';
 import type { Container, Probe } from '../objects/pod.ts';
 import type { Findings } from './findings.ts';
@@ -44,8 +43,7 @@ export function nodeAddressesOf(node: Node, findings: Findings): readonly IpAddr
   const take = (text: string, path: FieldPath): void => {
     const address = parseIp(text);
     if (address !== undefined && !isLoopback(address)) addresses.push(address);
-    else
-      findings.error(node as AnyObject, 'invalid', path, `"${text}" is not an address that a node can have`);
+    else findings.error(node, 'invalid', path, `"${text}" is not an address that a node can have`);
   };
   node.status.addresses.forEach(({ type, address }, index) => {
     if (type === 'InternalIP' || type === 'ExternalIP')
@@ -59,7 +57,8 @@ export function nodeAddressesOf(node: Node, findings: Findings): readonly IpAddr
 
 function hostAddressesOf(pod: Pod): readonly IpAddress[] {
   const texts = [pod.status.hostIP ?? '', ...pod.status.hostIPs.map(({ ip }) => ip)];
-  return texts.map(parseIp).filter((address) => address !== undefined && !isLoopback(address)) as IpAddress[];
+  const addresses = texts.map(parseIp).filter((address) => address !== undefined);
+  return addresses.filter((address) => !isLoopback(address));
 }
 
 function merged(...lists: readonly (readonly IpAddress[])[]): readonly IpAddress[] {

@@ -11,6 +11,7 @@ import { reportAddressConflicts } from './conflicts.ts';
 import { translateEndpoints } from './endpoints.ts';
 import { Findings } from './findings.ts';
 import { LabelIndex } from './label-index.ts';
+import { warnOfWaypoint } from './labels.ts';
 import type { PeerAuthentications } from './peer-authentications.ts';
 import { translatePeerAuthentications } from './peer-authentications.ts';
 import { nodeAddressesOf, podSettingsOf } from './pod-settings.ts';
@@ -22,6 +23,8 @@ import type { MeshSettings, NodePod, Translation } from './settings.ts';
 
 export function translate(objects: ObjectSet, settings: MeshSettings): Translation {
   const findings = new Findings();
+  for (const kind of ['Namespace', 'Service', 'Pod'] as const)
+    for (const object of objects[kind].values()) warnOfWaypoint(object, findings);
   const pods = translatePods(objects, settings, findings);
   const services = translateServices(objects, settings, findings);
   reportAddressConflicts(pods.values(), services.values(), findings);

@@ -61,7 +61,7 @@ describe('reading manifests', () => {
     [
       'a name that could pass for another object',
       'apiVersion: v1\nkind: Pod\nmetadata: { name: ../other }\n',
-      /^3:13: error: metadata\.name: must consist of/,
+      /^3:13: error: Pod default\/\.\.\/other: metadata\.name: must consist of/,
     ],
     ['a document that is not an object', 'just text\n', /error: must be object, not "just text"$/],
     ['broken YAML', 'a: [1,\nb: 2\n', /^2:1: error: /],

@@ -287,6 +287,20 @@ describe('a policy that cannot be understood', () => {
     assert.equal(policyOf('{ action: MAYBE }', { namespace: 'root' }).scope, 'global');
   });
 
+  it('denies nobody at nodes if it is for waypoints', () => {
+    const translation = translated(
+      policyYaml('p', '{ targetRefs: [{ kind: Gateway, name: w }], rules: [{ form: [] }] }'),
+    );
+
+    assert.equal(translation.policies.size, 0);
+  });
+
+  it('denies under a name that no other object can have if its name is what is wrong', () => {
+    const { policies } = translated(policyYaml('../other/p', '{}'));
+
+    assert.deepEqual([...policies.keys()], ['shop/..%2Fother%2Fp']);
+  });
+
   it('stays a trial if it was one', () => {
     assert.equal(policyOf('{ action: MAYBE }', { annotations: 'culvert.dev/dry-run: "true"' }).dryRun, true);
   });

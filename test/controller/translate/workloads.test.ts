@@ -88,6 +88,17 @@ describe('a pod becomes a workload', () => {
     );
   });
 
+  it('and warns of a waypoint that it asks for, since it will be reached without', () => {
+    const { problems } = translated(
+      namespaceYaml('shop', 'istio.io/use-waypoint: w') + podYaml('a', '10.0.0.1'),
+    );
+
+    assert.match(
+      linesOf(problems).join('\n'),
+      /warning: Namespace shop: metadata\.labels\[.*traffic goes direct/,
+    );
+  });
+
   it('in the mesh if its namespace cannot be understood', () => {
     assert.equal(
       workloadOf(namespaceYaml('shop', 'a: 1') + podYaml('a', '10.0.0.1')).tunnelProtocol,
