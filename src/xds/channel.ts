@@ -1,4 +1,7 @@
 // A connection to the controller: TLS with server authentication only, verified against the given roots alone.
+import { isIP } from 'node:net';
+import type { PeerCertificate } from 'node:tls';
+import * as tls from 'node:tls';
 import type { ClientOptions } from '@grpc/grpc-js';
 import { Client, credentials, Metadata } from '@grpc/grpc-js';
 import { XdsError } from './errors.ts';
@@ -19,6 +22,7 @@ export interface ChannelOptions {
 
 export async function openChannel(options: ChannelOptions): Promise<Client> {
   const roots = await options.roots();
+  const name = options.serverName ?? hostOf(options.address);
   const channelOptions: ClientOptions = {
     'grpc.max_receive_message_length': messageBytesMax.toClient,
     'grpc.max_send_message_length': messageBytesMax.toServer,
@@ -32,10 +36,20 @@ export async function openChannel(options: ChannelOptions): Promise<Client> {
     // A proxy of the environment is not for the mesh's own channel.
     'grpc.enable_http_proxy': 0,
     'grpc.enable_channelz': 0,
-    ...(options.serverName !== undefined && { 'grpc.ssl_target_name_override': options.serverName }),
+    'grpc.ssl_target_name_override': isIP(name) === 0 ? name : sniForAddress,
   };
-  const tls = credentials.createSsl(Buffer.from(roots), null, null);
-  return new Client(options.address, tls, channelOptions);
+  const checkServerIdentity = (_: string, certificate: PeerCertificate): Error | undefined =>
+    tls.checkServerIdentity(name, certificate);
+  const secure = credentials.createSsl(Buffer.from(roots), null, null, { checkServerIdentity });
+  return new Client(options.address, secure, channelOptions);
+}
+
+/** SNI carries names only (RFC 6066 section 3); an address is still what the certificate must name. */
+const sniForAddress = 'controller.culvert';
+
+function hostOf(address: string): string {
+  const host = address.slice(0, Math.max(0, address.lastIndexOf(':')));
+  return host.replace(/^\[(.*)\]$/, '$1');
 }
 
 /** Headers of one stream or call. Throws ERR_CULVERT_XDS_TOKEN if there is no token to send. */

@@ -209,6 +209,7 @@ export class XdsClient {
     try {
       problems = this.#apply(typeUrl, response);
     } catch (error) {
+      this.#lastError = `an update could not be applied: ${messageOf(error)}`;
       this.#options.logger.error('an update could not be applied', {
         type: typeUrl,
         error: messageOf(error),

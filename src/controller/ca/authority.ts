@@ -27,6 +27,8 @@ export interface AuthorityOptions {
   readonly logger: Logger;
   /** Of a new root: 10 years. */
   readonly rootValidityMs?: number;
+  /** By how much certificates start earlier: 15 minutes. */
+  readonly backdateMs?: number;
 }
 
 export interface IssuedChain {
@@ -51,34 +53,36 @@ export class CertificateAuthority {
   readonly #intermediates: readonly Certificate[];
   readonly #bundle: TrustBundle;
   readonly #clock: Clock;
+  readonly #backdateMs: number;
 
   private constructor(
     issuer: Issuer,
     intermediates: readonly Certificate[],
     bundle: TrustBundle,
-    clock: Clock,
+    options: AuthorityOptions,
   ) {
     this.#issuer = issuer;
     this.#intermediates = intermediates;
     this.#bundle = bundle;
-    this.#clock = clock;
+    this.#clock = options.clock;
+    this.#backdateMs = options.backdateMs ?? backdatedMs;
   }
 
   /** Reads the authority of a directory, or makes one in an empty one. Throws ERR_CULVERT_CA_FILES. */
   static async open(options: AuthorityOptions): Promise<CertificateAuthority> {
-    const { directory, clock } = options;
+    const { directory } = options;
     await createCaDirectory(directory);
     const found = await readCaFiles(directory);
     const files = found.certificatePem === undefined ? await createRoot(options) : found;
     try {
-      return CertificateAuthority.#assemble(files, clock);
+      return CertificateAuthority.#assemble(files, options);
     } catch (error) {
       const message = `the certificate authority in ${directory} cannot be used: ${messageOf(error)}`;
       throw new CaError('ERR_CULVERT_CA_FILES', message, { cause: error });
     }
   }
 
-  static #assemble(files: CaFiles, clock: Clock): CertificateAuthority {
+  static #assemble(files: CaFiles, options: AuthorityOptions): CertificateAuthority {
     const { keyPem, certificatePem } = files;
     if (keyPem === undefined || certificatePem === undefined)
       throw new CaError('ERR_CULVERT_CA_FILES', 'ca-cert.pem is there but ca-key.pem is missing');
@@ -93,13 +97,13 @@ export class CertificateAuthority {
     const between = [certificatePem, ...(files.chainPem === undefined ? [] : [files.chainPem])];
     const pems = new Set(between.flatMap(splitCertificates));
     const intermediates = [...pems].filter((pem) => !roots.has(pem)).map(readCertificate);
-    const fault = findChainFault([certificate, ...intermediates], bundle, clock.now());
+    const fault = findChainFault([certificate, ...intermediates], bundle, options.clock.now());
     if (fault !== undefined) throw new CaError('ERR_CULVERT_CA_FILES', `ca-cert.pem: ${fault}`);
     return new CertificateAuthority(
       { certificate, privateKey: key.privateKey },
       intermediates,
       bundle,
-      clock,
+      options,
     );
   }
 
@@ -123,7 +127,7 @@ export class CertificateAuthority {
         "the certificate authority's own certificate has expired",
       );
     const notAfterMs = Math.min(now + validityMs, this.notAfterMs);
-    const notBeforeMs = Math.max(now - backdatedMs, this.#issuer.certificate.notBeforeMs);
+    const notBeforeMs = Math.max(now - this.#backdateMs, this.#issuer.certificate.notBeforeMs);
     const leaf = issueLeaf({ publicKey, names, notBeforeMs, notAfterMs }, this.#issuer);
     const between = this.#intermediates.map((certificate) => certificate.pem);
     return { certificates: [leaf, ...between], notAfterMs };
@@ -159,7 +163,7 @@ async function createRoot(options: AuthorityOptions): Promise<CaFiles> {
     {
       organization: trustDomain,
       commonName: 'Culvert root',
-      notBeforeMs: now - backdatedMs,
+      notBeforeMs: now - (options.backdateMs ?? backdatedMs),
       notAfterMs: now + (options.rootValidityMs ?? 3650 * dayMs),
     },
     key,

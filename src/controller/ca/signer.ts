@@ -28,20 +28,18 @@ export class PodIdentitySigner implements CertificateSigner {
 
   /** The chain, leaf first; the last element holds all roots. Rejects with ERR_CULVERT_CSR, ERR_CULVERT_CA_REQUEST,
    *  ERR_CULVERT_CA_DENIED or ERR_CULVERT_CA_UNAVAILABLE. */
-  sign(request: SignRequest): Promise<readonly string[]> {
-    return Promise.try(() => {
-      const { authority, validityMsMax = 24 * 3_600_000 } = this.#options;
-      const { publicKey, identity } = this.#read(request);
-      const denial = this.#findDenial(request.caller, identity);
-      if (denial !== undefined)
-        throw new CaError(
-          'ERR_CULVERT_CA_DENIED',
-          `${request.caller.name} may not have a certificate for ${formatIdentity(identity)}: ${denial}`,
-        );
-      const validityMs = request.validityMs > 0 ? Math.min(request.validityMs, validityMsMax) : validityMsMax;
-      const { certificates } = authority.issue(publicKey, { uris: [formatIdentity(identity)] }, validityMs);
-      return [...certificates, authority.roots];
-    });
+  async sign(request: SignRequest): Promise<readonly string[]> {
+    const { authority, validityMsMax = 24 * 3_600_000 } = this.#options;
+    const { publicKey, identity } = this.#read(request);
+    const denial = this.#findDenial(request.caller, identity);
+    if (denial !== undefined)
+      throw new CaError(
+        'ERR_CULVERT_CA_DENIED',
+        `${request.caller.name} may not have a certificate for ${formatIdentity(identity)}: ${denial}`,
+      );
+    const validityMs = request.validityMs > 0 ? Math.min(request.validityMs, validityMsMax) : validityMsMax;
+    const { certificates } = authority.issue(publicKey, { uris: [formatIdentity(identity)] }, validityMs);
+    return [...certificates, authority.roots];
   }
 
   /** The key and the one identity that is asked for, by the request itself, by its metadata, or by both alike. */

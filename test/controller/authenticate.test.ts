@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TokenFileAuthenticator } from '../../src/controller/authenticate.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+
+describe('callers by token file', () => {
+  let directory: string;
+  let path: string;
+  let authenticator: TokenFileAuthenticator;
+  const replace = async (text: string): Promise<void> => {
+    await writeFile(`${path}.new`, text);
+    await rename(`${path}.new`, path);
+  };
+
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'culvert-tokens-'));
+    path = join(directory, 'tokens');
+    authenticator = new TokenFileAuthenticator({ path, logger: silentLogger });
+  });
+  afterEach(() => rm(directory, { recursive: true }));
+
+  it('are known by lines, with or without a node', async () => {
+    await replace('# nodes\ntoken-one,culvert-system,ztunnel,node1\n\ntoken-two, shop , waypoint\n');
+
+    assert.deepEqual(await authenticator.authenticate('token-one'), {
+      namespace: 'culvert-system',
+      serviceAccount: 'ztunnel',
+      node: 'node1',
+      name: 'culvert-system/ztunnel@node1',
+    });
+    assert.equal((await authenticator.authenticate('token-two'))?.node, undefined);
+    assert.equal(await authenticator.authenticate('token-on'), undefined);
+    assert.equal(await authenticator.authenticate(''), undefined);
+  });
+
+  it('are known by JSON', async () => {
+    await replace(JSON.stringify([{ token: 'token-one', namespace: 'a', serviceAccount: 'b', node: 'n' }]));
+
+    assert.equal((await authenticator.authenticate('token-one'))?.name, 'a/b@n');
+  });
+
+  it('change with the file', async () => {
+    await replace('token-one,a,b,n\n');
+    await authenticator.authenticate('token-one');
+
+    await replace('token-new,a,b,n\n');
+
+    assert.equal(await authenticator.authenticate('token-one'), undefined);
+    assert.equal((await authenticator.authenticate('token-new'))?.name, 'a/b@n');
+  });
+
+  it('stay as they were when the file is broken, and are nobody when it is gone', async () => {
+    await replace('token-one,a,b,n\n');
+    await authenticator.authenticate('token-one');
+
+    await replace('broken');
+    assert.equal((await authenticator.authenticate('token-one'))?.name, 'a/b@n');
+
+    await rm(path);
+    await assert.rejects(authenticator.authenticate('token-one'));
+  });
+
+  for (const [what, text, message] of [
+    ['a line with too few fields', 'token-one,a\n', /line 1/],
+    ['a line with too many', '# x\ntoken-one,a,b,c,d\n', /line 2/],
+    ['a token that is too short', 'short,a,b\n', /token/],
+    ['JSON with a wrong type', '[{"token": 5}]', /token/],
+    [
+      'JSON with an unknown field',
+      '[{"token":"token-one","namespace":"a","serviceAccount":"b","nod":"x"}]',
+      /nod/,
+    ],
+    ['half-written JSON', '[{"token"', /JSON/],
+  ] as const)
+    it(`are refused altogether at start by ${what}`, async () => {
+      await replace(text);
+
+      await assert.rejects(authenticator.authenticate('token-one'), {
+        code: 'ERR_CULVERT_CA_FILES',
+        message,
+      });
+    });
+});
