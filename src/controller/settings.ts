@@ -31,11 +31,6 @@ export const controllerSettings = {
       'JSON list of the tokens that clients may present, and who they are',
     ),
     streamsMax: setting.integer(4096, { min: 1, max: 1_000_000 }, 'clients that are served at a time'),
-    xdsMessageBytes: setting.integer(
-      209_715_200,
-      { min: 1_048_576, max: 1_073_741_824 },
-      'largest message, bytes',
-    ),
   }),
   ...inGroup('Certificate authority', {
     caDirectory: setting.path(
@@ -47,6 +42,10 @@ export const controllerSettings = {
       'file to which the roots are written for clients (empty: root-cert.pem in the CA directory)',
     ),
     rootLifetime: setting.duration('3650d', 'lifetime of a root that is made'),
+    nodeAccounts: setting.list(
+      ['culvert-system/ztunnel'],
+      'namespace/serviceAccount of the callers that may have certificates of the pods on their own node',
+    ),
     certificateLifetimeMax: setting.duration('24h', 'longest lifetime of a certificate that is issued'),
     serverCertificateLifetime: setting.duration('24h', "lifetime of the server's own certificate"),
     certificateBackdate: setting.duration(
