@@ -1,7 +1,7 @@
 // A whole mesh on one machine: the network, one controller, a ztunnel per node, the pods' programs. Owns all of it:
 // `close` leaves nothing behind, and a run that could not close is removed at the next start.
 import { randomBytes } from 'node:crypto';
-import { cp, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { chown, cp, mkdir, readFile, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -79,7 +79,7 @@ export class Mesh {
     const { progress, sample, manifests } = this.#options;
     const { paths, shop, state } = this;
     for (const directory of [paths.logs, paths.programs]) await mkdir(directory, { recursive: true });
-    if (manifests === undefined) await cp(sample, paths.manifests, { recursive: true });
+    if (manifests === undefined) await copyForUser(sample, paths.manifests);
     await cp(programs, paths.programs, { recursive: true });
     await this.#writeTokens();
 
@@ -280,6 +280,15 @@ export class Mesh {
     }
     throw await startError(process, `is not ready: ${waitingFor}`);
   }
+}
+
+/** Whoever ran `sudo` shall be able to edit the copy. */
+async function copyForUser(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true });
+  const [uid, gid] = [Number(process.env['SUDO_UID']), Number(process.env['SUDO_GID'])];
+  if (!Number.isInteger(uid) || !Number.isInteger(gid)) return;
+  await chown(to, uid, gid);
+  for (const name of await readdir(to)) await chown(join(to, name), uid, gid);
 }
 
 async function startError(process: PlaygroundProcess, what: string): Promise<PlaygroundError> {

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { adminJson } from '../../src/playground/admin.ts';
-import type { NodeStatus } from '../../src/playground/check/status.ts';
 import { Mesh } from '../../src/playground/mesh.ts';
+import type { StatusReport } from '../../src/ztunnel/status.ts';
 import { MeshPod } from './mesh-pod.ts';
 
 export interface TestPod {
@@ -28,7 +28,7 @@ export interface TestMesh {
   pod(name: string): MeshPod;
   /** A pod's address: 4 and 6 as they are, `mapped` as ::ffff:a.b.c.d. */
   address(name: string, family: Family): string;
-  status(node: string): Promise<NodeStatus>;
+  status(node: string): Promise<StatusReport>;
   /** Replaces a manifest file. */
   apply(file: string, objects: readonly object[]): Promise<void>;
   close(): Promise<void>;
@@ -78,7 +78,7 @@ export async function startTestMesh(options: TestMeshOptions): Promise<TestMesh>
     mesh: running,
     pod: (name) => agents.get(name) ?? missing(name),
     address: (name, family) => addressOf(running, name, family),
-    status: (node) => adminJson<NodeStatus>(running.adminSocket(node), '/status'),
+    status: (node) => adminJson<StatusReport>(running.adminSocket(node), '/status'),
     apply: (file, objects) => running.edit(file, () => toYaml(objects)),
     close,
   };

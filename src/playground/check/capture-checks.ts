@@ -1,11 +1,11 @@
 // The nodes' own account: which pods they hold, with which identities.
+import type { StatusReport } from '../../ztunnel/status.ts';
 import { adminJson } from '../admin.ts';
-import { parseAccessLine } from '../live/access-log.ts';
-import { Tail } from '../live/tail.ts';
+import type { ObservedConnection } from '../live/flows.ts';
+import { observeMesh } from '../live/observe.ts';
 import type { Check } from './checklist.ts';
 import { expect, until } from './expect.ts';
 import type { Scenario } from './scenario.ts';
-import type { NodeStatus } from './status.ts';
 
 export function captureChecks({ mesh }: Scenario): readonly Check[] {
   return [
@@ -16,7 +16,7 @@ export function captureChecks({ mesh }: Scenario): readonly Check[] {
         for (const node of mesh.shop.nodes) {
           const expected = mesh.shop.pods.filter((pod) => pod.enrolled && pod.node === node);
           const pods = await until(5000, async () => {
-            const status = await adminJson<NodeStatus>(mesh.adminSocket(node), '/status');
+            const status = await adminJson<StatusReport>(mesh.adminSocket(node), '/status');
             const captured = status.pods.filter((pod) => pod.captured);
             return captured.length === expected.length
               ? { value: captured }
@@ -35,7 +35,7 @@ export function captureChecks({ mesh }: Scenario): readonly Check[] {
         let count = 0;
         for (const node of mesh.shop.nodes) {
           const status = await until(5000, async () => {
-            const found = await adminJson<NodeStatus>(mesh.adminSocket(node), '/status');
+            const found = await adminJson<StatusReport>(mesh.adminSocket(node), '/status');
             const missing = found.certificates.filter(({ state }) => state !== 'valid');
             return missing.length === 0
               ? { value: found }
@@ -50,31 +50,28 @@ export function captureChecks({ mesh }: Scenario): readonly Check[] {
   ];
 }
 
-/** Once traffic has run: the access logs name callers by identity and denials by policy. */
+type Claim = { readonly [Key in keyof ObservedConnection]?: ObservedConnection[Key] };
+
+/** Once traffic has run: the nodes name callers by identity and denials by policy. */
 export function accountChecks({ mesh }: Scenario): readonly Check[] {
   return [
     {
       title: 'callers are known by identity, denials by policy',
       run: async () => {
-        const seen: { from: string; identity: string; outcome: string; link: string; to: string }[] = [];
-        for (const node of mesh.shop.nodes) {
-          const lines = await new Tail(mesh.ztunnelLog(node)).read();
-          seen.push(...lines.flatMap((line, position) => parseAccessLine(node, line, position) ?? []));
-        }
-        const has = (what: Partial<(typeof seen)[number]>): boolean =>
+        const seen = await observeMesh(mesh);
+        const has = (what: Claim): boolean =>
           seen.some((one) =>
             Object.entries(what).every(([key, value]) => one[key as keyof typeof one] === value),
           );
-        const claims = [
+        const claims: readonly Claim[] = [
           { from: 'frontend', identity: 'shop/frontend', link: 'mTLS', outcome: 'allowed' },
           { from: 'catalog', identity: 'shop/catalog', link: 'mTLS', to: 'ledger:5432', outcome: 'allowed' },
           { from: 'reports', identity: 'data/reports', link: 'mTLS', outcome: 'denied: cart-readers' },
           { from: 'frontend', link: 'plain', to: 'billing:8080', outcome: 'allowed' },
           { from: 'crawler', identity: '', link: 'plain', to: 'catalog:8080', outcome: 'allowed' },
         ];
-        for (const claim of claims)
-          expect(has(claim), `no line of the access logs has ${JSON.stringify(claim)}`);
-        return `${claims.length} kinds among ${seen.length} lines`;
+        for (const claim of claims) expect(has(claim), `no connection is listed as ${JSON.stringify(claim)}`);
+        return `${claims.length} kinds among ${seen.length} connections`;
       },
     },
   ];

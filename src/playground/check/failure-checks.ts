@@ -1,11 +1,10 @@
 // What happens when parts of the mesh go: never plaintext, and no connection lost that could live on.
-import { readFile } from 'node:fs/promises';
+import type { StatusReport } from '../../ztunnel/status.ts';
 import { adminJson } from '../admin.ts';
 import type { Check } from './checklist.ts';
 import { describe, expect, ms, until } from './expect.ts';
 import type { Scenario } from './scenario.ts';
 import { addressOf, curl, python, running } from './scenario.ts';
-import type { NodeStatus } from './status.ts';
 import { expectNoPlaintext } from './wire-checks.ts';
 
 const renewalSeconds = 12;
@@ -21,7 +20,7 @@ export function failureChecks(scenario: Scenario): readonly Check[] {
 }
 
 async function serialsOf({ mesh }: Scenario, node: string): Promise<ReadonlyMap<string, string>> {
-  const { certificates } = await adminJson<NodeStatus>(mesh.adminSocket(node), '/status');
+  const { certificates } = await adminJson<StatusReport>(mesh.adminSocket(node), '/status');
   return new Map(certificates.map(({ identity, serial }) => [identity, serial ?? '']));
 }
 
@@ -58,7 +57,7 @@ async function withoutController({ mesh }: Scenario): Promise<string> {
   }
   for (const node of mesh.shop.nodes)
     await until(10_000, async () => {
-      const { xds } = await adminJson<NodeStatus>(mesh.adminSocket(node), '/status');
+      const { xds } = await adminJson<StatusReport>(mesh.adminSocket(node), '/status');
       return xds.connected ? { value: true } : { missing: `${node} has not come back to the controller` };
     });
   return 'allowed and denied as before; reconnected';
@@ -94,10 +93,10 @@ async function adopted({ mesh }: Scenario): Promise<string> {
     return result.code === 0 ? { value: true } : { missing: `frontend to cart: ${describe(result)}` };
   });
   const tookMs = performance.now() - started;
-  const log = await readFile(mesh.ztunnelLog('node1'), 'utf8');
+  const { pods } = await adminJson<StatusReport>(mesh.adminSocket('node1'), '/status');
   const own = mesh.shop.pods.filter((pod) => pod.enrolled && pod.node === 'node1').length;
-  const found = log.split('\n').filter((line) => line.includes('"adopted":true')).length;
-  expect(found >= own, `${found} of ${own} pods were adopted`);
+  const found = pods.filter((pod) => pod.captured && pod.adopted).length;
+  expect(found === own, `${found} of ${own} pods were adopted`);
   return `${own} pods, serving again after ${ms(tookMs)}`;
 }
 

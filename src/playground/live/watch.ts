@@ -21,13 +21,12 @@ const intervalMs = 500;
 export async function watchMesh(mesh: Mesh, options: WatchOptions): Promise<void> {
   const screen = new Screen(options.output);
   const history = new FlowHistory();
-  const observe = observeMesh(mesh);
   const hints = hintsFor(mesh);
   try {
     while (!options.signal.aborted) {
       let trouble = '';
       try {
-        history.observe(performance.now(), await observe());
+        history.observe(performance.now(), await observeMesh(mesh));
       } catch (error) {
         trouble = messageOf(error); // a node that is being restarted; the next round asks again
       }
