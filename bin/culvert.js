@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Starts the command line under the Node that the package brings along: the engine's TLS and HTTP/2 are that Node's.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,9 +28,8 @@ if (node === undefined) {
   );
   process.exit(1);
 }
-if (node === process.execPath) {
-  process.argv[1] = main;
-  await import(main);
+if (realpathSync(node) === realpathSync(process.execPath)) {
+  await (await import(main)).main();
 } else {
   const child = spawn(node, [main, ...process.argv.slice(2)], { stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2'])

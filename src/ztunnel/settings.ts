@@ -43,11 +43,6 @@ export const ztunnelSettings = {
       'file with the bearer token for both; read anew for each request',
     ),
     connectTimeout: setting.duration('5s', 'time to reach the controller'),
-    xdsMessageBytes: setting.integer(
-      209_715_200,
-      { min: 1_048_576, max: 1_073_741_824 },
-      'largest message accepted from the controller, bytes',
-    ),
     xdsBackoffMin: setting.duration('10ms', 'first pause before the controller is dialled again'),
     xdsBackoffMax: setting.duration('15s', 'longest such pause'),
   }),
@@ -60,7 +55,6 @@ export const ztunnelSettings = {
     certificateBackoffMin: setting.duration('1s', 'first pause after a failed request'),
     certificateBackoffMax: setting.duration('150s', 'longest such pause'),
     certificatesMax: setting.integer(4096, count, 'identities of this node that are kept at a time'),
-    crlFile: setting.path('', 'PEM file of revocation lists, read again when it changes (empty: none)'),
   }),
   ...inGroup('Pods and capture', {
     podsSocket: setting.path(
@@ -70,8 +64,8 @@ export const ztunnelSettings = {
     podsDirectory: setting.path('', 'directory with one file per pod, instead of the socket (empty: none)'),
     podsMax: setting.integer(1024, count, 'pods of this node that are served at a time'),
     pinsDirectory: setting.path(
-      '/sys/fs/bpf/culvert',
-      'directory under bpffs where links and maps are pinned',
+      '/sys/fs/bpf',
+      'directory of bpffs (mounted if it is not) below which links and maps are pinned, in `culvert/`',
     ),
     hbonePort: setting.port(15_008, 'port of peers that tunnels are dialled to'),
     ipv6: setting.boolean(true, 'capture IPv6 where a pod has it'),

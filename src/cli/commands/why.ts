@@ -1,0 +1,65 @@
+import type { Command } from 'commander';
+import { askJson, findProcesses } from '../admin-client.ts';
+import { CliError, exitCodes } from '../errors.ts';
+import type { Outcome } from '../main.ts';
+import type { ProcessOptions } from '../output-option.ts';
+import { addOutputOption, addProcessOptions } from '../output-option.ts';
+import type { WhyReport } from '../reports.ts';
+import type { Terminal } from '../terminal.ts';
+import { printJson } from '../terminal.ts';
+import { runDirectoryOf } from './status.ts';
+
+export function addWhy(program: Command, terminal: Terminal, outcome: Outcome): void {
+  const command = program
+    .command('why <source> <destination>')
+    .summary('explain what happens to a connection')
+    .description(
+      'Runs the decisions of the mesh for a connection from <source> (namespace/pod, or an address) to ' +
+        '<destination[:port]> (namespace/service, namespace/pod, a host name, or an address) on live state, and prints ' +
+        'each step with the object that caused it. Exit code 1 if it would be denied.',
+    );
+  addProcessOptions(addOutputOption(command)).action(
+    async (source: string, destination: string, options: ProcessOptions) => {
+      const report = await explain(source, destination, { ...options, ...runDirectoryOf(options, terminal) });
+      outcome.exit = report.allowed ? exitCodes.ok : exitCodes.no;
+      if (options.output === 'json') printJson(terminal, report);
+      else terminal.print(`${formatWhy(report, terminal).join('\n')}\n`);
+    },
+  );
+}
+
+/** Asks the ztunnel of the source's node. Whoever does not have the source says 404. */
+async function explain(source: string, destination: string, options: ProcessOptions): Promise<WhyReport> {
+  const ztunnels = (await findProcesses(options)).filter(({ kind }) => kind === 'ztunnel');
+  const query = new URLSearchParams({ source, destination });
+  const silent: CliError[] = [];
+  for (const { target } of ztunnels) {
+    try {
+      const report = await askJson<WhyReport>(target, `/why?${query}`);
+      if (report !== undefined) return report;
+    } catch (error) {
+      if (!(error instanceof CliError)) throw error;
+      silent.push(error);
+    }
+  }
+  const first = silent[0];
+  if (first !== undefined) throw first;
+  throw new CliError(
+    'ERR_CULVERT_NO_PROCESS',
+    ztunnels.length === 0
+      ? 'no ztunnel runs here'
+      : `no ztunnel here has a pod ${source}; \`culvert status\` lists them`,
+  );
+}
+
+/** One line per step, the verdict last. */
+export function formatWhy(report: WhyReport, terminal: Terminal): readonly string[] {
+  const width = Math.max(0, ...report.steps.map(({ step }) => step.length));
+  const lines = report.steps.flatMap(({ step, outcome, object, detail }) => [
+    `${terminal.paint('dim', step.padEnd(width))}  ${outcome}`,
+    ...(object === undefined ? [] : [`${' '.repeat(width)}  ${terminal.paint('dim', 'by')} ${object}`]),
+    ...(detail === undefined ? [] : [`${' '.repeat(width)}  ${detail}`]),
+  ]);
+  const verdict = report.allowed ? terminal.paint('green', 'allowed') : terminal.paint('red', 'denied');
+  return [...lines, `${'='.repeat(width)}  ${verdict}`];
+}

@@ -1,0 +1,180 @@
+// The life of a long-running process: services, endpoints, its own part, signals, drain, end. The same for all of them.
+import { mkdir } from 'node:fs/promises';
+import type { EndpointRoute, ListenAddress } from '../runtime/admin-server.ts';
+import { AdminServer, jsonResponse } from '../runtime/admin-server.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { systemClock } from '../runtime/clock.ts';
+import { Drain } from '../runtime/drain.ts';
+import { CulvertError, messageOf } from '../runtime/errors.ts';
+import type { Logger, LogLevel } from '../runtime/logger.ts';
+import { createLogger } from '../runtime/logger.ts';
+import type { Metrics } from '../runtime/metrics.ts';
+import { createMetrics } from '../runtime/metrics.ts';
+import type { ProcessRecord } from '../runtime/process-registry.ts';
+import { adminSocketPath, registerProcess } from '../runtime/process-registry.ts';
+import { Readiness } from '../runtime/readiness.ts';
+import type { HostPort } from '../runtime/settings.ts';
+import { Supervisor } from '../runtime/supervisor.ts';
+import { exitCodes } from './errors.ts';
+
+/** What every process's settings have. */
+export interface DaemonSettings {
+  readonly logLevel: LogLevel;
+  readonly logFormat: 'text' | 'json';
+  readonly metricsAddress: HostPort;
+  readonly readinessAddress: HostPort;
+  readonly adminAddress: HostPort;
+  readonly runDirectory: string;
+  readonly drainTimeout: number;
+}
+
+/** What a process's own part is given. */
+export interface Services {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly readiness: Readiness;
+  readonly drain: Drain;
+  readonly supervisor: Supervisor;
+}
+
+/** A process's own part, running. */
+export interface Daemon {
+  readonly routes: readonly EndpointRoute[];
+  /** Takes nothing new and lets what is open end, at the latest when `drain.expired` aborts. */
+  drain(drain: Drain): Promise<void>;
+  close(): Promise<void> | void;
+}
+
+export interface DaemonOptions {
+  readonly kind: ProcessRecord['kind'];
+  readonly name: string;
+  readonly settings: DaemonSettings;
+  /** The settings in force and where each came from, for GET /settings. */
+  readonly described: Readonly<Record<string, { readonly value: string; readonly source: string }>>;
+  readonly start: (services: Services) => Promise<Daemon>;
+}
+
+/** Runs until a signal or POST /quitquitquit, then drains. Resolves to the exit code. */
+export async function runDaemon(options: DaemonOptions): Promise<number> {
+  const { kind, name, settings } = options;
+  const logger = createLogger({ level: settings.logLevel, format: settings.logFormat });
+  const drain = new Drain(systemClock);
+  const services: Services = {
+    clock: systemClock,
+    logger,
+    metrics: createMetrics(),
+    readiness: new Readiness(),
+    drain,
+    supervisor: new Supervisor(logger),
+  };
+  const ignoreSignals = onSignals(drain, settings.drainTimeout, logger);
+  const starting = services.readiness.task('start');
+  const closers: (() => Promise<void> | void)[] = [];
+  try {
+    const socket = await openRunDirectory(settings.runDirectory, kind, name, logger);
+    const server = await startEndpoints(services, settings, socket);
+    server.admin.addRoute({
+      method: 'GET',
+      path: '/settings',
+      summary: 'the settings in force and where each came from',
+      handle: () => jsonResponse(options.described),
+    });
+    closers.push(() => server.close());
+    const daemon = await options.start(services);
+    closers.push(() => daemon.close());
+    for (const route of daemon.routes) server.admin.addRoute(route);
+    if (socket !== undefined) {
+      const record = { kind, name, pid: process.pid, startedMs: Date.now(), adminSocket: socket };
+      closers.push(await registerProcess(settings.runDirectory, record));
+    }
+    starting.done();
+    logger.info(`${kind} ${name} runs`, { admin: server.admin.addresses.join(' ') });
+    await aborted(drain.signal);
+    services.readiness.task('draining');
+    await daemon.drain(drain);
+    return exitCodes.ok;
+  } catch (error) {
+    report(logger, `${kind} cannot go on`, error);
+    return exitCodes.no;
+  } finally {
+    for (const close of closers.reverse()) {
+      try {
+        await close();
+      } catch (error) {
+        report(logger, `${kind} did not close cleanly`, error);
+      }
+    }
+    ignoreSignals();
+    logger.info(`${kind} ${name} has ended`);
+  }
+}
+
+async function openRunDirectory(
+  runDirectory: string,
+  kind: ProcessRecord['kind'],
+  name: string,
+  logger: Logger,
+): Promise<string | undefined> {
+  if (runDirectory === '') return undefined;
+  await mkdir(runDirectory, { recursive: true });
+  const socket = adminSocketPath(runDirectory, kind, name);
+  if (socket === undefined)
+    logger.warn(
+      `${runDirectory} is too long a path for a socket: \`culvert status\` will not find this ${kind}`,
+    );
+  return socket;
+}
+
+function startEndpoints(
+  services: Services,
+  settings: DaemonSettings,
+  socket: string | undefined,
+): Promise<AdminServer> {
+  const tcp = ({ host, port }: HostPort): ListenAddress => ({ kind: 'tcp', host, port });
+  return AdminServer.start({
+    metrics: services.metrics,
+    readiness: services.readiness,
+    logger: services.logger.child('admin'),
+    listen: {
+      metrics: [tcp(settings.metricsAddress)],
+      readiness: [tcp(settings.readinessAddress)],
+      admin: [
+        tcp(settings.adminAddress),
+        ...(socket === undefined ? [] : [{ kind: 'unix', path: socket } as const]),
+      ],
+    },
+    quit: () => services.drain.start(settings.drainTimeout),
+    routes: [],
+  });
+}
+
+/** A terminal and npm may both pass on one Ctrl-C: what follows within this time is the same wish. */
+const sameSignalMs = 1_000;
+
+/** The first signal begins the drain, a second one ends it. */
+function onSignals(drain: Drain, drainMs: number, logger: Logger): () => void {
+  let firstMs: number | undefined;
+  const handle = (signal: NodeJS.Signals): void => {
+    const now = systemClock.now();
+    if (firstMs !== undefined && now - firstMs < sameSignalMs) return;
+    logger.info(firstMs === undefined ? `${signal}: draining` : `${signal} again: closing what is open`);
+    drain.start(firstMs === undefined ? drainMs : 0);
+    firstMs ??= now;
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, handle);
+  return () => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.off(signal, handle);
+  };
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
+
+function report(logger: Logger, what: string, error: unknown): void {
+  if (error instanceof CulvertError) logger.error(`${what}: ${error.message}`, { code: error.code });
+  else
+    logger.error(`${what}: ${messageOf(error)}`, { stack: error instanceof Error ? error.stack : undefined });
+}

@@ -1,0 +1,160 @@
+// Wires the node proxy to its settings, to the kernel and to the services of the process.
+import { mkdir, readFile } from 'node:fs/promises';
+import { KernelCapture } from '../engine/capture.ts';
+import { startEngine } from '../engine/engine.ts';
+import type { EngineOptions } from '../engine/types.ts';
+import { CertificateManager } from '../identity/certificate-manager.ts';
+import { messageOf } from '../runtime/errors.ts';
+import { formatHostPort } from '../runtime/settings.ts';
+import type { ChannelOptions } from '../xds/client.ts';
+import { XdsClient } from '../xds/client.ts';
+import { CertificateClient } from '../xds/certificate-client.ts';
+import { adminRoutes } from '../ztunnel/admin.ts';
+import { DirectoryPodSource } from '../ztunnel/pods/directory-source.ts';
+import type { PodSource } from '../ztunnel/pods/pod-source.ts';
+import { SocketPodSource } from '../ztunnel/pods/socket-source.ts';
+import type { ZtunnelSettings } from '../ztunnel/settings.ts';
+import { Ztunnel } from '../ztunnel/ztunnel.ts';
+import type { Daemon, Services } from './daemon.ts';
+import { version } from './version.ts';
+
+/** Starts the proxy of a node. Throws an EngineError if the addon or what it needs of the kernel is missing. */
+export async function startZtunnel(settings: ZtunnelSettings, services: Services): Promise<Daemon> {
+  const { logger, clock, metrics, readiness } = services;
+  // A directory within bpffs, so that two proxies of one machine do not see each other's pins.
+  if (settings.pinsDirectory !== '/sys/fs/bpf') await mkdir(settings.pinsDirectory, { recursive: true });
+  const capture = KernelCapture.open({
+    bpffs: settings.pinsDirectory,
+    mark: settings.mark,
+    hbonePort: settings.hbonePort,
+    onFault: (podId, error) => logger.error(`capture of pod ${podId} has a fault: ${messageOf(error)}`),
+  });
+  const signer = new CertificateClient(signerChannel(settings));
+  const certificates = new CertificateManager({
+    requestCertificate: (identity, csr, signal) =>
+      signer.requestCertificate(csr, {
+        validityMs: settings.certificateLifetime,
+        impersonatedIdentity: identity,
+        signal,
+      }),
+    clock,
+    logger: logger.child('certificates'),
+    concurrency: settings.certificateRequests,
+    identitiesMax: settings.certificatesMax,
+    backoffMs: { min: settings.certificateBackoffMin, max: settings.certificateBackoffMax },
+  });
+  const ztunnel = await Ztunnel.start({
+    settings,
+    createEngine: (handler) => startEngine(engineOptions(settings), handler),
+    capture,
+    connect: (handlers) => {
+      const client = new XdsClient({
+        ...xdsChannel(settings),
+        node: nodeDescription(settings),
+        handlers,
+        logger: logger.child('xds'),
+        clock,
+        backoffMs: { min: settings.xdsBackoffMin, max: settings.xdsBackoffMax },
+        connectTimeoutMs: settings.connectTimeout,
+      });
+      return {
+        start: () => client.start(),
+        status: () => client.status(),
+        close: () => Promise.resolve(client.close()),
+      };
+    },
+    certificates,
+    podSources: podSources(settings, services),
+    logger,
+    metrics,
+    readiness,
+    clock,
+  });
+  return {
+    routes: adminRoutes(ztunnel, version()),
+    drain: (drain) => Promise.race([ztunnel.drain(drain.leftMs ?? 0), expired(drain.expired)]),
+    close: async () => {
+      await ztunnel.close();
+      signer.close();
+    },
+  };
+}
+
+/** What the engine is to keep to, of the settings. */
+export function engineOptions(settings: ZtunnelSettings): EngineOptions {
+  return {
+    threads: settings.threads,
+    mark: settings.mark,
+    groups: settings.tlsGroups,
+    limits: {
+      undecidedPerPod: settings.undecidedPerPod,
+      undecidedTotal: settings.undecidedTotal,
+      streamsPerTunnel: settings.streamsPerTunnel,
+      handshakesPerThread: settings.handshakesPerThread,
+      handshakesPerSource: settings.handshakesPerSource,
+      tunnelsPerSource: settings.tunnelsPerSource,
+      bufferBytes: settings.bufferBytes,
+      idleTunnels: settings.idleTunnels,
+    },
+    timeouts: {
+      decisionMs: settings.decisionTimeout,
+      dialMs: settings.dialTimeout,
+      handshakeMs: settings.handshakeTimeout,
+      prefaceMs: settings.prefaceTimeout,
+      connectResponseMs: settings.connectResponseTimeout,
+      pingIntervalMs: settings.pingInterval,
+      pingTimeoutMs: settings.pingTimeout,
+      idleTunnelMs: settings.idleTunnelTimeout,
+    },
+  };
+}
+
+/** Files are read at each connection: tokens and roots are replaced while we run. */
+function xdsChannel(settings: ZtunnelSettings): ChannelOptions {
+  return {
+    address: formatHostPort(settings.xdsAddress),
+    roots: () => readFile(settings.xdsRootCertificates, 'utf8'),
+    token: () => readFile(settings.tokenFile, 'utf8'),
+    headers: { clusterid: settings.clusterId },
+    ...(settings.xdsServerName !== '' && { serverName: settings.xdsServerName }),
+  };
+}
+
+/** What is not said of the signer is as for xds. */
+function signerChannel(settings: ZtunnelSettings): ChannelOptions {
+  const roots =
+    settings.caRootCertificates === '' ? settings.xdsRootCertificates : settings.caRootCertificates;
+  return {
+    ...xdsChannel(settings),
+    ...(settings.caAddress !== '' && { address: settings.caAddress }),
+    ...(settings.caServerName !== '' && { serverName: settings.caServerName }),
+    roots: () => readFile(roots, 'utf8'),
+  };
+}
+
+function nodeDescription(settings: ZtunnelSettings): ConstructorParameters<typeof XdsClient>[0]['node'] {
+  return {
+    kind: 'ztunnel',
+    podName: settings.podName,
+    namespace: settings.podNamespace,
+    nodeName: settings.node,
+    metadata: { CLUSTER_ID: settings.clusterId, NETWORK: settings.network },
+    ...(settings.instanceIp !== '' && { ip: settings.instanceIp }),
+  };
+}
+
+function podSources(settings: ZtunnelSettings, { logger, clock }: Services): readonly PodSource[] {
+  const sources: PodSource[] = [];
+  if (settings.podsSocket !== '')
+    sources.push(new SocketPodSource({ path: settings.podsSocket, logger: logger.child('pods') }));
+  if (settings.podsDirectory !== '')
+    sources.push(
+      new DirectoryPodSource({ path: settings.podsDirectory, logger: logger.child('pods'), clock }),
+    );
+  return sources;
+}
+
+function expired(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
+  return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+}
