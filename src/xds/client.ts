@@ -69,6 +69,12 @@ export interface XdsClientStatus {
 type State = XdsClientStatus['state'];
 type Stream = ClientDuplexStream<DeltaDiscoveryRequest, DeltaDiscoveryResponse>;
 
+/** After the connection stands. */
+const answerTimeoutMs = 60_000;
+
+/** A stream that lasted this long worked: the next one is tried at once. */
+const steadyMs = 5_000;
+
 const rejectedMax = 256;
 const namedInRejectionMax = 20;
 
@@ -193,16 +199,16 @@ export class XdsClient {
     this.#options.logger.info('connected to the controller', { address: this.#options.address });
   }
 
-  /** A server may be slow to answer, but not to accept a connection. */
+  /** A server may take its time to answer, less to accept a connection. */
   #giveUpConnecting(): void {
     const ready = this.#client?.getChannel().getConnectivityState(false) === connectivityState.READY;
-    if (this.#state === 'connecting' && !ready) this.#lose('no connection in time');
+    if (!ready) return this.#lose('no connection in time');
+    this.#timer = this.#clock.after(answerTimeoutMs, () => this.#lose('no answer in time'));
   }
 
   #receive(response: DeltaDiscoveryResponse): void {
     this.#connected();
     this.#responses += 1;
-    this.#backoff.reset();
     const typeUrl = this.#types.find((known) => known === response.typeUrl);
     if (typeUrl === undefined) return this.#answer(response, [`${response.typeUrl} was not asked for`]);
     let problems: readonly InvalidResource[];
@@ -286,6 +292,9 @@ export class XdsClient {
 
   #lose(reason: string): void {
     if (!this.#transition(['connecting', 'connected'], 'waiting')) return;
+    // A stream that ends as soon as it is open is no success.
+    const since = this.#connectedSinceMs;
+    if (since !== undefined && this.#clock.now() - since >= steadyMs) this.#backoff.reset();
     this.#release();
     this.#lastError = reason;
     const delayMs = this.#backoff.next();

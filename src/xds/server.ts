@@ -152,6 +152,7 @@ export class XdsServer {
       'grpc.max_concurrent_streams': 128,
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
+      'grpc.max_connection_idle_ms': 300_000,
       'grpc.max_connection_age_ms': this.#limits.connectionAgeMs,
       'grpc.max_connection_age_grace_ms': 5_000,
       'grpc.enable_channelz': 0,

@@ -11,7 +11,7 @@ export interface ServingCertificate {
 /** TLS 1.3 alone; clients prove themselves by a token, not by a certificate. */
 export class ServingCredentials extends ServerCredentials {
   constructor(certificate: ServingCertificate) {
-    super({ minVersion: 'TLSv1.3', requestCert: false }, contextOf(certificate));
+    super({ minVersion: 'TLSv1.3', requestCert: false, handshakeTimeout: 10_000 }, contextOf(certificate));
   }
 
   replace(certificate: ServingCertificate): void {

@@ -7,6 +7,7 @@ import type { ServedResource } from '../../src/xds/types.ts';
 import { typeUrls } from '../../src/xds/types.ts';
 import { TestAuthority } from '../support/certificates.ts';
 import { policy, service, workload } from '../support/mesh-objects.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { Harness, until, ztunnelOne } from './harness.ts';
 
 const cart = workload({ name: 'cart', policies: ['shop/allow'] });
@@ -242,6 +243,35 @@ describe('the control channel', () => {
 
     assert.equal(recorder.addresses[1]?.workloads.length, 1);
     assert.ok(server.stats().pushedBytes - before.pushedBytes < 1_000);
+  });
+
+  it('tries again with growing delays when streams end at once, and never gives up', async () => {
+    const clock = new FakeClock();
+    const server = await harness.serve();
+    harness.callers.callers.clear();
+    const { client, recorder } = harness.connect({
+      clock,
+      random: () => 1,
+      backoffMs: { min: 10, max: 15_000 },
+    });
+    const delays: number[] = [];
+    for (let attempt = 1; attempt <= 14; attempt += 1) {
+      await until(() => server.stats().refusedCredentials === attempt && client.status().state === 'waiting');
+      let waited = 0;
+      while (client.status().state === 'waiting') {
+        clock.advance(10);
+        waited += 10;
+      }
+      delays.push(waited);
+    }
+    harness.callers.callers.set('good-token', ztunnelOne);
+    await until(() => {
+      clock.advance(15_000);
+      return recorder.synced === 1;
+    });
+
+    assert.deepEqual(delays.slice(0, 5), [10, 20, 40, 80, 160]);
+    assert.deepEqual(delays.slice(-3), [15_000, 15_000, 15_000]);
   });
 
   it('keeps streams within the bound of each caller', async () => {

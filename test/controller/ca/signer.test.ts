@@ -13,6 +13,7 @@ import { ip } from '../../../src/mesh/address.ts';
 import { systemClock } from '../../../src/runtime/clock.ts';
 import { silentLogger } from '../../../src/runtime/logger.ts';
 import { CertificateClient } from '../../../src/xds/certificate-client.ts';
+import type { XdsServer } from '../../../src/xds/server.ts';
 import type { Caller } from '../../../src/xds/types.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { Harness, ztunnelOne } from '../../xds/harness.ts';
@@ -121,13 +122,14 @@ describe('the signer of pod identities', () => {
 
   describe('over the control channel', () => {
     let harness: Harness;
+    let server: XdsServer;
     let client: CertificateClient;
     let token = 'good-token';
 
     beforeEach(async () => {
       harness = await Harness.create();
       harness.callers.callers.set('node-two', ztunnelTwo);
-      await harness.serve({ signer });
+      server = await harness.serve({ signer });
       token = 'good-token';
       client = new CertificateClient({
         address: harness.address,
@@ -174,6 +176,20 @@ describe('the signer of pod identities', () => {
       await assert.rejects(client.requestCertificate('junk', { validityMs: 0 }), {
         message: /INVALID_ARGUMENT/,
       });
+    });
+
+    it('goes on after the controller was away, without a new client', async () => {
+      const csr = createSigningRequest({ uris: [cart] }, key);
+      await client.requestCertificate(csr, { validityMs: hourMs });
+      const { port } = server;
+      await server.close();
+      await assert.rejects(client.requestCertificate(csr, { validityMs: hourMs }), {
+        message: /UNAVAILABLE/,
+      });
+
+      await harness.serve({ signer, port });
+
+      assert.equal((await client.requestCertificate(csr, { validityMs: hourMs })).length, 2);
     });
 
     it('fails when the caller has lost patience', async () => {
