@@ -5,7 +5,7 @@ import type { ServicePortMapping, Workload } from '../../mesh/workload.ts';
 import type { EndpointSlice, ObjectSet, Pod } from '../objects/object-set.ts';
 import type { EndpointSpec } from '../objects/service.ts';
 import type { Findings } from './findings.ts';
-import { LabelIndex } from './label-index.ts';
+import type { LabelIndex } from './label-index.ts';
 import { serviceNameLabel } from './labels.ts';
 import { namedPort } from './pod-settings.ts';
 import type { PodRecord } from './pods.ts';
@@ -27,6 +27,7 @@ export interface Endpoints {
 interface World {
   readonly objects: ObjectSet;
   readonly pods: ReadonlyMap<string, PodRecord>;
+  readonly labels: LabelIndex<Pod>;
   readonly settings: MeshSettings;
   readonly findings: Findings;
 }
@@ -34,14 +35,13 @@ interface World {
 /** Works out the endpoints of all services. */
 export function translateEndpoints(services: ReadonlyMap<string, ServiceRecord>, world: World): Endpoints {
   const slices = slicesByService(world);
-  const labels = new LabelIndex<Pod>([...world.pods.values()].map(({ pod }) => pod));
   const members = new MemberTable();
   const strangers = new StrangerTable(world);
   const byAddress = podsByAddress(world.pods.values());
   const byName = [...services].sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, record] of byName) {
     const own = slices.get(name);
-    if (own === undefined) selectPods(record, labels, world, members);
+    if (own === undefined) selectPods(record, world, members);
     else for (const slice of own) readSlice(slice, record, { world, members, strangers, byAddress });
   }
   return { ofPods: members.result(), strangers: strangers.result() };
@@ -67,16 +67,11 @@ function podsByAddress(records: Iterable<PodRecord>): ReadonlyMap<IpAddress, rea
   return found;
 }
 
-function selectPods(
-  record: ServiceRecord,
-  labels: LabelIndex<Pod>,
-  world: World,
-  members: MemberTable,
-): void {
+function selectPods(record: ServiceRecord, world: World, members: MemberTable): void {
   const { selector } = record.spec.spec;
   const { namespace } = record.spec.metadata;
   if (Object.keys(selector).length === 0) return;
-  for (const pod of labels.select(namespace, selector)) {
+  for (const pod of world.labels.select(namespace, selector)) {
     const found = world.pods.get(`${namespace}/${pod.metadata.name}`);
     if (found !== undefined && found.addresses.length > 0)
       members.add(found.uid, record.key, portsOfPod(record, pod));

@@ -28,10 +28,11 @@ export function translate(objects: ObjectSet, settings: MeshSettings): Translati
   const pods = translatePods(objects, settings, findings);
   const services = translateServices(objects, settings, findings);
   reportAddressConflicts(pods.values(), services.values(), findings);
-  const endpoints = translateEndpoints(services, { objects, pods, settings, findings });
+  const labels = new LabelIndex<Pod>([...pods.values()].map(({ pod }) => pod));
+  const endpoints = translateEndpoints(services, { objects, pods, labels, settings, findings });
   const authorization = translateAuthorizationPolicies(objects, settings, findings);
   const authentication = translatePeerAuthentications(objects, settings, findings);
-  const selected = policiesOfPods(pods, authorization, authentication, settings);
+  const selected = policiesOfPods(pods, labels, authorization, authentication, settings);
 
   const workloads = new Map<string, Workload>();
   for (const record of pods.values()) {
@@ -54,15 +55,15 @@ export function translate(objects: ObjectSet, settings: MeshSettings): Translati
 /** Keys of the policies that a workload must name, sorted: nodes reach policies with a selector no other way. */
 function policiesOfPods(
   pods: ReadonlyMap<string, PodRecord>,
+  labels: LabelIndex<Pod>,
   authorization: readonly SelectingPolicy[],
   authentication: PeerAuthentications,
   settings: MeshSettings,
 ): ReadonlyMap<string, readonly string[]> {
-  const index = new LabelIndex<Pod>([...pods.values()].map(({ pod }) => pod));
   const byPod = new Map<Pod, Set<string>>();
   for (const { policy, selector } of authorization) {
     if (selector === undefined) continue;
-    for (const pod of selectedPods(policy.namespace, selector, index, settings)) {
+    for (const pod of selectedPods(policy.namespace, selector, labels, settings)) {
       const keys = byPod.get(pod) ?? new Set();
       byPod.set(pod, keys.add(policyKey(policy)));
     }
