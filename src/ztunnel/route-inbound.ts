@@ -7,7 +7,6 @@ import { serviceKey } from '../mesh/service.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { InboundRoute } from './route.ts';
-import { hbonePort } from './route.ts';
 
 export interface ConnectQuery {
   readonly snapshot: MeshSnapshot;
@@ -16,6 +15,8 @@ export interface ConnectQuery {
   /** The address the peer dialled. */
   readonly local: SocketAddress;
   readonly authority: string;
+  /** The proxy's own port, which nothing is delivered to. */
+  readonly hbonePort: number;
 }
 
 /** The target of a CONNECT: 400 for what is not served here, 503 for what cannot be found. */
@@ -29,14 +30,25 @@ export function routeConnect(query: ConnectQuery): InboundRoute {
     return reject(400, 'bad_request', `authority ${authority} is a loopback address`);
   if (address.ip !== local.ip && !workload.addresses.includes(address.ip))
     return reject(400, 'bad_request', `authority ${authority} is not served by ${workload.uid}`);
-  return deliver(workload, address);
+  return deliver(workload, address, query.hbonePort);
+}
+
+export interface PlaintextQuery {
+  readonly workload: Workload;
+  readonly client: SocketAddress;
+  readonly originalDst: SocketAddress;
+  readonly hbonePort: number;
 }
 
 /** The target of a connection without a tunnel: what it dialled. */
-export function routePlaintext(workload: Workload, originalDst: SocketAddress): InboundRoute {
-  if (isLoopback(originalDst.ip))
-    return reject(400, 'bad_request', `${formatSocketAddress(originalDst)} is a loopback address`);
-  return deliver(workload, originalDst);
+export function routePlaintext(query: PlaintextQuery): InboundRoute {
+  const { workload, client, originalDst } = query;
+  if (isLoopback(originalDst.ip) || isLoopback(client.ip))
+    return reject(400, 'bad_request', `${formatSocketAddress(originalDst)} was dialled over loopback`);
+  // Traffic of the pod with itself never comes here, unless it dialled the listener's own port.
+  if (workload.addresses.includes(client.ip))
+    return reject(503, 'self_call', `${workload.uid} dialled its own proxy`);
+  return deliver(workload, originalDst, query.hbonePort);
 }
 
 /** `cart.shop.svc.cluster.local:80`: a service of which this workload is an endpoint. */
@@ -59,11 +71,11 @@ function routeHostname(query: ConnectQuery): InboundRoute {
     local.ip;
   if (target === undefined)
     return reject(503, 'no_route', `service ${serviceKey(service)} has no port ${port} on ${workload.uid}`);
-  const route = deliver(workload, { ip, port: target });
+  const route = deliver(workload, { ip, port: target }, query.hbonePort);
   return route.kind === 'deliver' ? { ...route, service } : route;
 }
 
-function deliver(destination: Workload, to: SocketAddress): InboundRoute {
+function deliver(destination: Workload, to: SocketAddress, hbonePort: number): InboundRoute {
   if (to.port === hbonePort && !destination.nativeTunnel)
     return reject(503, 'self_call', `port ${to.port} of ${destination.uid} is the proxy itself`);
   return { kind: 'deliver', destination, to };

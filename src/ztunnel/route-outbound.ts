@@ -13,7 +13,6 @@ import { identityOf } from '../mesh/workload.ts';
 import type { EndpointPicker } from './load-balancer.ts';
 import { familyOf } from './load-balancer.ts';
 import type { OutboundRoute, RouteContext, WaypointUse } from './route.ts';
-import { hbonePort } from './route.ts';
 
 export interface OutboundQuery {
   readonly snapshot: MeshSnapshot;
@@ -21,13 +20,20 @@ export interface OutboundQuery {
   readonly client: SocketAddress;
   readonly originalDst: SocketAddress;
   readonly picker: EndpointPicker;
+  /** Where peers listen for tunnels. */
+  readonly hbonePort: number;
 }
 
 /** Total and synchronous: every connection has a route, if only to be refused. */
 export function routeOutbound(query: OutboundQuery): OutboundRoute {
   const { snapshot, source, originalDst } = query;
   const context: RouteContext = { source, originalDst };
-  if (source.nativeTunnel && originalDst.port === hbonePort)
+  if (source.addresses.includes(originalDst.ip))
+    return selfCall(
+      context,
+      `${formatSocketAddress(originalDst)} is the source itself, and nothing of it but the proxy is captured`,
+    );
+  if (source.nativeTunnel && originalDst.port === query.hbonePort)
     return { kind: 'plain', context, to: originalDst, cause: 'native_tunnel' };
   const service = snapshot.serviceAt(source.network, originalDst.ip);
   if (service !== undefined && service.loadBalancing.mode !== 'passthrough')
@@ -55,7 +61,10 @@ function toService(query: OutboundQuery, service: Service, context: RouteContext
       message: `service ${serviceKey(service)} has no usable endpoint for port ${originalDst.port}: ${refusal ?? 'no workloads'}`,
     };
   }
-  return toWorkload(endpoint, service.subjectAltNames, { ...context, destination: endpoint.workload });
+  return toWorkload(query.hbonePort, endpoint, service.subjectAltNames, {
+    ...context,
+    destination: endpoint.workload,
+  });
 }
 
 function toAddress(query: OutboundQuery, context: RouteContext): OutboundRoute {
@@ -69,20 +78,16 @@ function toAddress(query: OutboundQuery, context: RouteContext): OutboundRoute {
     return { kind: 'plain', context, to: originalDst, cause: claims.length > 0 ? 'not_enrolled' : cause };
   }
   const found = { ...context, destination: workload };
-  if (originalDst.port === hbonePort && speaksHbone(workload))
-    return {
-      kind: 'refuse',
-      context: found,
-      reason: 'self_call',
-      message: `${formatSocketAddress(originalDst)} is the proxy of ${workload.uid} itself`,
-    };
+  if (originalDst.port === query.hbonePort && speaksHbone(workload))
+    return selfCall(found, `${formatSocketAddress(originalDst)} is the proxy of ${workload.uid} itself`);
   const { waypoint } = workload;
   if (waypoint !== undefined && !isInstanceOf(snapshot, source, waypoint))
     return toWaypoint(query, waypoint, { kind: 'workload', workload }, found);
-  return toWorkload({ workload, ...originalDst }, [], found);
+  return toWorkload(query.hbonePort, { workload, ...originalDst }, [], found);
 }
 
 function toWorkload(
+  hbonePort: number,
   endpoint: Endpoint,
   alternativeIdentities: readonly string[],
   context: RouteContext,
@@ -177,6 +182,10 @@ function hasAddress(workload: Workload, network: string, address: IpAddress): bo
 /** A pod in the host's network namespace cannot be captured, so nobody listens for it, whatever its record says. */
 function speaksHbone(workload: Workload): boolean {
   return workload.tunnelProtocol === 'hbone' && (!workload.hostNetwork || workload.nativeTunnel);
+}
+
+function selfCall(context: RouteContext, message: string): OutboundRoute {
+  return { kind: 'refuse', context, reason: 'self_call', message };
 }
 
 function ambiguous(context: RouteContext, claims: readonly Workload[]): OutboundRoute {

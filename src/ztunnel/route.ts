@@ -81,6 +81,3 @@ export type InboundRoute =
       readonly reason: CloseReason;
       readonly message: string;
     };
-
-/** Ports of the proxy itself, which nothing is delivered to. Its other listeners are on ephemeral ports. */
-export const hbonePort = 15008;

@@ -16,7 +16,13 @@ const snapshot = MeshSnapshot.empty().with({
 });
 
 function connect(authority: string, local = ip('10.0.2.1')): string {
-  const route = routeConnect({ snapshot, workload: cart, local: { ip: local, port: 15008 }, authority });
+  const route = routeConnect({
+    snapshot,
+    workload: cart,
+    local: { ip: local, port: 15008 },
+    authority,
+    hbonePort: 15008,
+  });
   return route.kind === 'deliver' ? `${route.to.ip} ${route.to.port}` : `${route.status} ${route.reason}`;
 }
 
@@ -76,13 +82,23 @@ describe('the authority of a CONNECT', () => {
 });
 
 describe('a connection without a tunnel', () => {
-  it('is delivered where it was dialled', () => {
-    const to = { ip: ip('10.0.2.1'), port: 15001 };
+  const client = { ip: ip('10.0.1.1'), port: 40000 };
+  const originalDst = { ip: ip('10.0.2.1'), port: 15001 };
+  const query = { workload: cart, client, originalDst, hbonePort: 15008 };
 
-    assert.deepEqual(routePlaintext(cart, to), { kind: 'deliver', destination: cart, to });
+  it('is delivered where it was dialled', () => {
+    assert.deepEqual(routePlaintext(query), { kind: 'deliver', destination: cart, to: originalDst });
   });
 
   it('is never delivered to loopback', () => {
-    assert.equal(routePlaintext(cart, { ip: ip('127.0.0.1'), port: 80 }).kind, 'reject');
+    const loopback = { ip: ip('127.0.0.1'), port: 80 };
+
+    assert.equal(routePlaintext({ ...query, originalDst: loopback }).kind, 'reject');
+  });
+
+  it('by the pod to its own proxy is refused', () => {
+    const route = routePlaintext({ ...query, client: { ip: ip('10.0.2.1'), port: 40000 } });
+
+    assert.equal(route.kind === 'reject' && route.reason, 'self_call');
   });
 });

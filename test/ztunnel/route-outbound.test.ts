@@ -44,6 +44,7 @@ function route(update: MeshUpdate, destination: string, source: Workload = front
     client: { ip: ip('10.0.1.1'), port: 40000 },
     originalDst: parseSocketAddress(destination) ?? assert.fail(destination),
     picker: new LoadBalancer({ clock: new FakeClock(), random: () => 0 }),
+    hbonePort: 15008,
   });
 }
 
@@ -159,6 +160,7 @@ describe('an outbound connection', () => {
       '10.96.0.1:81',
       'refuse no_route',
     ],
+    ['the address of its own pod', {}, '10.0.1.1:33333', 'refuse self_call'],
     ['the proxy of a peer', { workloads: [cart] }, '10.0.2.1:15008', 'refuse self_call'],
     [
       'an address that two pods claim',

@@ -1,0 +1,206 @@
+// Answers the engine: each question gets one decision, each connection one record, whatever happens in between.
+import type { ClosedEvent, CloseReason, Engine, EngineEvent, TunnelDownEvent } from '../engine/types.ts';
+import { formatSocketAddress } from '../mesh/address.ts';
+import type { MeshSnapshot } from '../mesh/snapshot.ts';
+import type { Workload } from '../mesh/workload.ts';
+import type { Clock } from '../runtime/clock.ts';
+import { messageOf } from '../runtime/errors.ts';
+import type { Logger } from '../runtime/logger.ts';
+import { RateLimitedLog } from '../runtime/logger.ts';
+import type { ConnectionTable } from './connection-table.ts';
+import type { Connection } from './connection.ts';
+import type { DecisionContext } from './decide.ts';
+import { decideConnect, decideOutbound, decidePlaintext } from './decide.ts';
+import type { EndpointPicker } from './load-balancer.ts';
+import type { TunnelMetrics } from './tunnel-metrics.ts';
+import { isOrderly } from './tunnel-metrics.ts';
+import type { Question } from './waiting-room.ts';
+import { WaitingRoom } from './waiting-room.ts';
+
+export interface EngineEventsOptions {
+  readonly engine: Engine;
+  readonly table: ConnectionTable;
+  readonly metrics: TunnelMetrics;
+  readonly picker: EndpointPicker;
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly snapshot: () => MeshSnapshot;
+  /** The workload of a pod: undefined while the controller has not sent it. */
+  readonly workloadOf: (podId: string) => Workload | undefined;
+  readonly hasIdentity: (identity: string) => boolean;
+  readonly hbonePort: number;
+  readonly keepSourceAddress: boolean;
+  readonly waitMs: number;
+  readonly waitingMax: number;
+  /** A connection of this pod has ended. */
+  readonly closed: (podId: string) => void;
+}
+
+export class EngineEvents {
+  readonly #options: EngineEventsOptions;
+  readonly #waiting: WaitingRoom;
+  readonly #peerLog: RateLimitedLog;
+
+  constructor(options: EngineEventsOptions) {
+    this.#options = options;
+    const { clock, waitMs, waitingMax: max } = options;
+    this.#waiting = new WaitingRoom({
+      clock,
+      waitMs,
+      max,
+      expired: (question) =>
+        this.#refuse(question, 'no_route', `the workload of pod ${question.podId} is not known to the mesh`),
+    });
+    this.#peerLog = new RateLimitedLog({ clock });
+  }
+
+  /** Questions that wait for a workload. */
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  handle(events: readonly EngineEvent[]): void {
+    for (const event of events) this.#handleOne(event);
+  }
+
+  /** To be called when workloads or settings have come. */
+  retryWaiting(): void {
+    if (this.#waiting.size === 0) return;
+    const { workloadOf } = this.#options;
+    for (const question of this.#waiting.release((podId) => workloadOf(podId) !== undefined))
+      this.#ask(question);
+  }
+
+  close(): void {
+    this.#waiting.close();
+  }
+
+  #handleOne(event: EngineEvent): void {
+    const { table, metrics, clock } = this.#options;
+    switch (event.kind) {
+      case 'outbound':
+      case 'plaintext':
+      case 'connect':
+        return this.#ask(event);
+      case 'connected':
+        return table.connected(event, clock.now());
+      case 'closed':
+        return this.#closed(event);
+      case 'tunnelUp':
+        return metrics.up(event);
+      case 'tunnelDown':
+        metrics.down(event);
+        return this.#logTunnelDown(event);
+      case 'overload':
+        metrics.overloaded(event.queue, event.count);
+        return this.#peerLog.try(`overload ${event.queue}`, (suppressed) =>
+          this.#options.logger.warn('a bound was reached', {
+            queue: event.queue,
+            count: event.count,
+            suppressed,
+          }),
+        );
+    }
+  }
+
+  #ask(question: Question): void {
+    const { table, workloadOf } = this.#options;
+    if (table.full) return this.#refuse(question, 'limit', 'the node has as many connections as it may');
+    const workload = workloadOf(question.podId);
+    if (workload !== undefined) return this.#decide(question, workload);
+    if (!this.#waiting.enter(question))
+      this.#refuse(question, 'limit', 'too many connections wait for their workload');
+  }
+
+  #decide(question: Question, workload: Workload): void {
+    const { engine, table, metrics, logger } = this.#options;
+    const started = performance.now();
+    try {
+      const context = this.#context(workload);
+      if (question.kind === 'outbound') {
+        const { decision, connection } = decideOutbound(context, question);
+        table.add(connection);
+        engine.decideOutbound(question.id, decision);
+      } else {
+        const { decision, connection } =
+          question.kind === 'connect' ? decideConnect(context, question) : decidePlaintext(context, question);
+        table.add(connection);
+        engine.decideInbound(question.id, decision);
+      }
+    } catch (error) {
+      // A defect: one connection is refused, the others are served.
+      this.#peerLog.try('decision', (suppressed) =>
+        logger.error('cannot decide about a connection', { error: messageOf(error), suppressed }),
+      );
+      this.#refuse(question, 'no_route', `no decision could be made: ${messageOf(error)}`);
+    }
+    metrics.decided((performance.now() - started) / 1000);
+  }
+
+  #refuse(question: Question, reason: CloseReason, message: string): void {
+    const { engine, table, clock } = this.#options;
+    table.add({ ...unroutedConnection(question, clock.now()), refusal: { reason, message } });
+    if (question.kind === 'outbound') engine.decideOutbound(question.id, { kind: 'refuse', reason });
+    else engine.decideInbound(question.id, { kind: 'reject', status: 503, reason });
+  }
+
+  #closed(event: ClosedEvent): void {
+    const { table, clock, closed } = this.#options;
+    const question = this.#waiting.leave(event.id);
+    if (question !== undefined) table.add(unroutedConnection(question, clock.now()));
+    const podId = table.closed(event);
+    if (podId !== undefined) closed(podId);
+  }
+
+  #context(workload: Workload): DecisionContext {
+    const { snapshot, picker, hasIdentity, hbonePort, keepSourceAddress, clock } = this.#options;
+    return {
+      snapshot: snapshot(),
+      workload,
+      picker,
+      hasIdentity,
+      hbonePort,
+      keepSourceAddress,
+      nowMs: clock.now(),
+    };
+  }
+
+  #logTunnelDown(event: TunnelDownEvent): void {
+    if (isOrderly(event.reason) && event.peerIdentity !== '') return;
+    const { direction, podId, reason, detail, message, peerIdentity } = event;
+    const failed = peerIdentity === '' ? 'a tunnel did not come up' : 'a tunnel broke';
+    this.#peerLog.try(`${direction} ${event.peer.ip} ${reason}`, (suppressed) =>
+      this.#options.logger.warn(failed, {
+        direction,
+        peer: formatSocketAddress(event.peer),
+        ...(peerIdentity !== '' && { identity: peerIdentity }),
+        pod: podId,
+        reason,
+        ...(detail !== 0 && { detail }),
+        ...(message !== '' && { error: message }),
+        ...(suppressed > 0 && { suppressed }),
+      }),
+    );
+  }
+}
+
+/** The record of a connection that nothing could be decided about. */
+function unroutedConnection(question: Question, nowMs: number): Connection {
+  const base = { id: question.id, podId: question.podId, openedMs: nowMs };
+  if (question.kind === 'connect')
+    return {
+      ...base,
+      direction: 'inbound',
+      security: 'mutual_tls',
+      source: { address: question.peer, identity: question.peerIdentity },
+      destination: { address: question.local },
+      hboneAddress: question.local,
+    };
+  return {
+    ...base,
+    direction: question.kind === 'outbound' ? 'outbound' : 'inbound',
+    security: 'plaintext',
+    source: { address: question.client },
+    destination: { address: question.originalDst },
+  };
+}

@@ -1,0 +1,20 @@
+import { CulvertError } from '../runtime/errors.ts';
+
+export type ZtunnelErrorCode =
+  /** What a pod agent sent is not a request of its protocol. */
+  | 'ERR_CULVERT_POD_REQUEST'
+  /** A pod's network namespace cannot be opened. */
+  | 'ERR_CULVERT_POD_NETNS'
+  /** The node serves as many pods as its setting allows. */
+  | 'ERR_CULVERT_POD_LIMIT'
+  /** The pod source cannot listen or watch where it was told to. */
+  | 'ERR_CULVERT_POD_SOURCE'
+  /** A question to `why` names something that the node does not know. */
+  | 'ERR_CULVERT_WHY_UNKNOWN';
+
+/** An error of the node proxy's own logic. */
+export class ZtunnelError extends CulvertError {
+  constructor(code: ZtunnelErrorCode, message: string, options?: { cause?: unknown }) {
+    super(code, message, options);
+  }
+}

@@ -1,0 +1,79 @@
+// Values that are read at each scrape instead of being counted.
+import type { Metrics } from '../runtime/metrics.ts';
+import type { TunnelMetrics } from './tunnel-metrics.ts';
+import type { Ztunnel } from './ztunnel.ts';
+
+/** Returns the function that ends it. */
+export function registerGauges(metrics: Metrics, ztunnel: Ztunnel, tunnels: TunnelMetrics): () => void {
+  const sockets = metrics
+    .gauge({ name: 'istio_tcp_sockets_open', help: 'Connections that are open.' })
+    .child({});
+  const queues = metrics.gauge({
+    name: 'culvert_queue_length',
+    help: 'Fill of each bounded queue or table.',
+    labels: ['queue'],
+  });
+  const limits = metrics.gauge({
+    name: 'culvert_queue_limit',
+    help: 'Bound of each queue or table.',
+    labels: ['queue'],
+  });
+  const openTunnels = metrics.gauge({
+    name: 'culvert_tunnels_open',
+    help: 'HBONE tunnels that are up.',
+    labels: ['direction'],
+  });
+  const pods = metrics.gauge({
+    name: 'culvert_pods',
+    help: 'Pods of this node, by what has become of them.',
+    labels: ['phase'],
+  });
+  const mended = metrics
+    .gauge({ name: 'culvert_capture_mended', help: 'Audits that found capture amiss, since the start.' })
+    .child({});
+  const connected = metrics
+    .gauge({ name: 'culvert_xds_connected', help: '1 while the controller is connected.' })
+    .child({});
+  const expired = metrics
+    .gauge({ name: 'culvert_certificates_expired', help: 'Identities in use without a valid certificate.' })
+    .child({});
+  const nextExpiry = metrics
+    .gauge({
+      name: 'culvert_certificate_next_expiry_seconds',
+      help: 'Unix time at which the first certificate in use runs out; 0 if there is none.',
+    })
+    .child({});
+  return metrics.onRender(() => {
+    const stats = ztunnel.engine.stats();
+    ztunnel.table.countLiveBytes((id) => ztunnel.engine.liveBytes(id));
+    tunnels.engine(stats);
+    sockets.set(stats.connections);
+    openTunnels.child({ direction: 'inbound' }).set(stats.tunnelsInbound);
+    openTunnels.child({ direction: 'outbound' }).set(stats.tunnelsOutbound);
+    for (const [queue, { used, max }] of Object.entries(queueFill(ztunnel, stats))) {
+      queues.child({ queue }).set(used);
+      limits.child({ queue }).set(max);
+    }
+    for (const [phase, count] of Object.entries(ztunnel.pods.counts())) pods.child({ phase }).set(count);
+    mended.set(ztunnel.pods.mended);
+    connected.set(ztunnel.control.status().state === 'connected' ? 1 : 0);
+    expired.set(ztunnel.identities.expired.length);
+    const expiries = ztunnel.identities.list().flatMap(({ notAfterMs }) => notAfterMs ?? []);
+    nextExpiry.set(expiries.length === 0 ? 0 : Math.min(...expiries) / 1000);
+  });
+}
+
+/** Every bounded thing that is worth watching, with its bound. */
+export function queueFill(
+  ztunnel: Ztunnel,
+  stats = ztunnel.engine.stats(),
+): Readonly<Record<string, { readonly used: number; readonly max: number }>> {
+  const { settings } = ztunnel.options;
+  return {
+    undecided: { used: stats.undecided, max: settings.undecidedTotal },
+    waiting_for_workload: { used: ztunnel.waiting, max: settings.undecidedTotal },
+    buffered_bytes: { used: stats.bufferedBytes, max: settings.bufferBytes },
+    pods: { used: ztunnel.pods.size, max: settings.podsMax },
+    connections: { used: ztunnel.table.size, max: ztunnel.table.max },
+  };
+}
