@@ -35,13 +35,13 @@ describe('a directory of manifests', () => {
   }
 
   /** Polling is set so far away that only notifications can bring a change in time. */
-  async function openSource(pollMs = 600_000): Promise<DirectorySource> {
+  async function openSource(pollMs = 600_000, removalMs = 60): Promise<DirectorySource> {
     source = await DirectorySource.open({
       directory: root,
       clock: systemClock,
       logger: silentLogger,
       quietMs: 10,
-      removalMs: 60,
+      removalMs,
       pollMs,
     });
     return source;
@@ -132,6 +132,19 @@ describe('a directory of manifests', () => {
     await until('saved by rename', () => names().join() === 'c');
 
     assert.deepEqual([...seen], ['b', 'c']);
+  });
+
+  it('keeps what a file held for a moment after it is gone: an editor may be about to bring it back', async () => {
+    await write('a.yaml', service('a'));
+    await openSource(600_000, 600_000);
+
+    await rename(join(root, 'a.yaml'), join(root, 'a.yaml~'));
+    await write('b.yaml', service('b'));
+    await until('the other file', () => names().includes('b'));
+    assert.deepEqual(names(), ['a', 'b']);
+    await write('a.yaml', service('c'));
+
+    await until('back', () => names().join() === 'b,c');
   });
 
   it('applies a file as a whole: nobody sees one object of it without the other', async () => {

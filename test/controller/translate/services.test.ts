@@ -217,6 +217,22 @@ describe('the endpoints of a service are', () => {
     assert.equal(mesh.workloadAt('', ip('192.168.0.9'))?.services.size, 2);
   });
 
+  it('of the same making in whatever order the services come', () => {
+    const one =
+      serviceYaml('ports: [{ port: 80 }]') +
+      sliceYaml(
+        's',
+        'addressType: IPv4\nports: [{ port: 1 }]\nendpoints: [{ addresses: [192.168.0.9], zone: x }]',
+      );
+    const two = one
+      .replaceAll('name: web', 'name: two')
+      .replace('name: s,', 'name: t,')
+      .replace('zone: x', 'zone: y')
+      .replace('service-name: web', 'service-name: two');
+
+    assert.deepEqual(translated(one + two).workloads, translated(two + one).workloads);
+  });
+
   it('never the loopback, and the operator hears of it', () => {
     const yaml =
       serviceYaml('ports: [{ port: 80 }]') +
