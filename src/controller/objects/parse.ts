@@ -108,7 +108,9 @@ function readable(value: unknown): Pick<BrokenObject, 'selector' | 'annotations'
     .safeParse(value);
   const selector = z.object({ spec: z.object({ selector: selectorSchema }) }).safeParse(value);
   const targets = z
-    .object({ spec: z.object({ selector: z.undefined().optional(), targetRefs: z.array(z.object({})).min(1) }) })
+    .object({
+      spec: z.object({ selector: z.undefined().optional(), targetRefs: z.array(z.object({})).min(1) }),
+    })
     .safeParse(value);
   return {
     forWaypoints: targets.success,
