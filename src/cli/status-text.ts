@@ -83,7 +83,7 @@ function controllerLines(report: ControllerReport, terminal: Terminal, nowMs: nu
   return [
     ...waiting(report.pending, terminal),
     ...report.problems.map((problem) => terminal.paint('red', `  ${problem}`)),
-    `  objects: ${counts(report.objects)}`,
+    ...wrap(`  objects: ${counts(report.objects)}`, terminal.width),
     ...report.roots.map((root) => `  root ${root.subject}: expires in ${coarse(root.notAfterMs - nowMs)}`),
     ...report.clients.map(
       (client) => `  client ${client.name}: connected for ${coarse(nowMs - client.connectedMs)}`,
@@ -110,7 +110,7 @@ function ztunnelLines(report: ZtunnelReport, terminal: Terminal, nowMs: number):
       pod.faults.map((fault) => terminal.paint('red', `  ${pod.namespace}/${pod.name}: ${fault}`)),
     ),
     ...indent(certificateTable(report.certificates, terminal, nowMs)),
-    `  ${counts(report.counters)}`,
+    ...wrap(`  counters: ${counts(report.counters)}`, terminal.width),
     ...Object.entries(report.limits)
       .filter(([, { used, max }]) => used * 2 > max)
       .map(([name, { used, max }]) => terminal.paint('yellow', `  ${name}: ${used} of ${max}`)),
@@ -164,10 +164,26 @@ function waiting(pending: readonly string[], terminal: Terminal): readonly strin
   return pending.map((what) => terminal.paint('yellow', `  waiting for ${what}`));
 }
 
+/** `Pod 8, Service 3`: what is zero is not worth a word. */
 function counts(values: Readonly<Record<string, number>>): string {
-  return Object.entries(values)
-    .map(([name, value]) => `${name} ${value}`)
-    .join(', ');
+  const some = Object.entries(values).filter(([, value]) => value !== 0);
+  return some.length === 0 ? 'none' : some.map(([name, value]) => `${name} ${value}`).join(', ');
+}
+
+/** Lines of at most `width` characters, broken between words; continued lines are indented further. */
+export function wrap(text: string, width: number): readonly string[] {
+  const indentation = /^ */.exec(text)?.[0] ?? '';
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.trim().split(' ')) {
+    const next = line === '' ? `${indentation}${lines.length === 0 ? '' : '  '}${word}` : `${line} ${word}`;
+    if (next.length <= width || line === '') line = next;
+    else {
+      lines.push(line);
+      line = `${indentation}  ${word}`;
+    }
+  }
+  return [...lines, line];
 }
 
 function indent(lines: readonly string[]): readonly string[] {

@@ -40,7 +40,7 @@ const ztunnel: ZtunnelReport = {
       notAfterMs: Date.now() + 86_400_000,
     },
   ],
-  counters: { opened: 3 },
+  counters: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`a_long_counter_${i}`, i])),
   limits: {},
 };
 
