@@ -1,5 +1,5 @@
 // The state of a node in brief: what `culvert status` shows.
-import type { HostPort } from '../runtime/setting-types.ts';
+import { formatHostPort } from '../runtime/settings.ts';
 import { queueFill } from './gauges.ts';
 import type { Ztunnel } from './ztunnel.ts';
 
@@ -110,8 +110,4 @@ function certificateState(
 ): CertificateReport['state'] {
   if (notAfterMs === undefined) return state === 'failed' ? 'failed' : 'pending';
   return notAfterMs > nowMs ? 'valid' : 'expired';
-}
-
-function formatHostPort({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

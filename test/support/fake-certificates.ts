@@ -23,7 +23,7 @@ export class FakeCertificates extends EventEmitter implements CertificateSource 
       roots: 'roots',
       serial: String((this.#serial += 1)),
       notBeforeMs: 0,
-      notAfterMs: Number.MAX_SAFE_INTEGER,
+      notAfterMs: Date.UTC(2100, 0),
     } as IssuedCertificate;
     this.issued.set(identity, certificate);
     this.emit('renewed', certificate);

@@ -1,0 +1,338 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ip } from '../../src/mesh/address.ts';
+import type { PodSettings } from '../../src/mesh/pod-settings.ts';
+import { noExclusions } from '../../src/mesh/pod-settings.ts';
+import { silentLogger } from '../../src/runtime/logger.ts';
+import { createMetrics } from '../../src/runtime/metrics.ts';
+import { Readiness } from '../../src/runtime/readiness.ts';
+import { adminRoutes, configDump, why } from '../../src/ztunnel/admin.ts';
+import type { ControlHandlers } from '../../src/ztunnel/mesh-state.ts';
+import type { PodSession } from '../../src/ztunnel/pods/pod-source.ts';
+import { ztunnelSettings } from '../../src/ztunnel/settings.ts';
+import type { ZtunnelSettings } from '../../src/ztunnel/settings.ts';
+import { statusOf } from '../../src/ztunnel/status.ts';
+import { Ztunnel } from '../../src/ztunnel/ztunnel.ts';
+import { closedEvent, connectedEvent, connectEvent, outboundEvent } from '../support/engine-events.ts';
+import { eventually } from '../support/eventually.ts';
+import { FakeCapture } from '../support/fake-capture.ts';
+import { FakeCertificates } from '../support/fake-certificates.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { FakeEngine } from '../support/fake-engine.ts';
+import { policy, service, workload } from '../support/mesh-objects.ts';
+
+const cart = workload({
+  name: 'cart',
+  addresses: [ip('10.0.2.1')],
+  services: new Map([['shop/cart.shop.svc.cluster.local', [{ servicePort: 80, targetPort: 8080 }]]]),
+});
+const frontend = workload({ name: 'frontend', addresses: [ip('10.0.1.1')] });
+const cartService = service({ name: 'cart' });
+const frontendId = 'spiffe://cluster.local/ns/shop/sa/frontend';
+
+function settingsOf(name: string): PodSettings {
+  return {
+    uid: `test//Pod/shop/${name}`,
+    namespace: 'shop',
+    name,
+    serviceAccount: name,
+    trustDomain: 'cluster.local',
+    enrolled: true,
+    probePorts: [],
+    nodeAddresses: [],
+    exclusions: noExclusions,
+  };
+}
+
+describe('a node proxy', () => {
+  let directory: string;
+  let engine: FakeEngine;
+  let capture: FakeCapture;
+  let certificates: FakeCertificates;
+  let clock: FakeClock;
+  let readiness: Readiness;
+  let metrics: ReturnType<typeof createMetrics>;
+  let controller: ControlHandlers;
+  let agent: PodSession;
+  let ztunnel: Ztunnel;
+
+  beforeEach(async () => {
+    directory = mkdtempSync(join(tmpdir(), 'culvert-ztunnel-'));
+    writeFileSync(join(directory, 'netns'), '');
+    engine = new FakeEngine();
+    capture = new FakeCapture();
+    certificates = new FakeCertificates({ issueAtOnce: true });
+    clock = new FakeClock();
+    readiness = new Readiness();
+    metrics = createMetrics({ processMetrics: false });
+    const fallbacks = Object.entries(ztunnelSettings).map(([name, { fallback }]) => [name, fallback]);
+    ztunnel = await Ztunnel.start({
+      settings: Object.fromEntries(fallbacks) as ZtunnelSettings,
+      createEngine: engine.create,
+      capture,
+      connect: (handlers) => {
+        controller = handlers;
+        return {
+          start: () => undefined,
+          status: () => ({
+            state: 'connected',
+            synced: true,
+            resources: { addresses: 3, policies: 0, pods: 2 },
+            nacks: 0,
+          }),
+          close: () => Promise.resolve(),
+        };
+      },
+      certificates,
+      podSources: [
+        {
+          start: (open) => {
+            agent = open();
+            return Promise.resolve();
+          },
+          close: () => Promise.resolve(),
+        },
+      ],
+      logger: silentLogger,
+      metrics,
+      readiness,
+      clock,
+      random: () => 0,
+    });
+  });
+  afterEach(async () => {
+    await ztunnel.close();
+    rmSync(directory, { recursive: true });
+  });
+
+  async function addPods(): Promise<void> {
+    for (const name of ['cart', 'frontend'])
+      agent.add({ uid: `pod-${name}`, namespace: 'shop', name, netns: join(directory, 'netns') });
+    controller.onPods({ pods: [settingsOf('cart'), settingsOf('frontend')], removed: [] });
+    await eventually('both pods run', () => ztunnel.pods.counts().running === 2);
+  }
+
+  function addMesh(): void {
+    controller.onAddress({ workloads: [cart, frontend], services: [cartService], removed: [] });
+  }
+
+  function dial(id: number): void {
+    engine.raise(outboundEvent(id, 'pod-frontend', '10.0.1.1:40000', '10.96.0.1:80'));
+  }
+
+  function accept(id: number): void {
+    engine.raise(
+      connectEvent({ id, podId: 'pod-cart', authority: '10.0.2.1:8080', peerIdentity: frontendId }),
+    );
+  }
+
+  it('is ready once the first configuration is complete', () => {
+    assert.deepEqual(readiness.pending, ['xds (the first complete configuration)']);
+
+    controller.onSynced();
+
+    assert.ok(readiness.ready);
+  });
+
+  it('captures its pods and carries a connection from one to the other', async () => {
+    addMesh();
+    await addPods();
+
+    dial(1);
+    accept(2);
+
+    assert.equal(engine.outbound.get(1)?.kind, 'tunnel');
+    assert.equal(engine.inbound.get(2)?.kind, 'deliver');
+    assert.ok(engine.identities.has(frontendId));
+  });
+
+  it('lets a connection wait for its workload, and decides when that has come', async () => {
+    await addPods();
+    dial(1);
+    assert.equal(engine.outbound.size, 0);
+    assert.equal(ztunnel.waiting, 1);
+
+    addMesh();
+
+    assert.equal(engine.outbound.get(1)?.kind, 'tunnel');
+    assert.equal(ztunnel.waiting, 0);
+  });
+
+  it('refuses a connection whose workload does not come in time', async () => {
+    await addPods();
+    dial(1);
+    clock.advance(4000);
+    accept(2);
+    clock.advance(750);
+    assert.deepEqual(engine.outbound.get(1), { kind: 'refuse', reason: 'no_route' });
+    assert.equal(engine.inbound.size, 0);
+
+    clock.advance(4000);
+
+    assert.deepEqual(engine.inbound.get(2), { kind: 'reject', status: 503, reason: 'no_route' });
+  });
+
+  it('forgets a waiting connection that ends by itself', async () => {
+    await addPods();
+    dial(1);
+
+    engine.raise(closedEvent(1, { reason: 'app_reset' }));
+    addMesh();
+
+    assert.equal(engine.outbound.size, 0);
+    assert.equal(ztunnel.table.size, 0);
+    assert.equal(ztunnel.table.recent.length, 1);
+  });
+
+  it('cuts the live connections that a new policy does not allow, and no others', async () => {
+    addMesh();
+    await addPods();
+    dial(1);
+    accept(2);
+    engine.raise(connectedEvent(1), connectedEvent(2));
+
+    controller.onPolicy({ policies: [policy({ name: 'nobody' })], removed: [] });
+
+    assert.deepEqual(engine.closeRequests, [{ ids: [2], reason: 'denied' }]);
+  });
+
+  it('gives a renewed certificate to the engine and touches no connection', async () => {
+    addMesh();
+    await addPods();
+    accept(2);
+
+    certificates.issue(frontendId);
+
+    assert.deepEqual(engine.closeRequests, []);
+    assert.equal(certificates.current(frontendId)?.serial, '3');
+  });
+
+  it('refuses tunnels while its certificate has expired, says so, and recovers', async () => {
+    addMesh();
+    await addPods();
+    controller.onSynced();
+
+    certificates.expire(frontendId);
+    dial(1);
+    assert.deepEqual(engine.outbound.get(1), { kind: 'refuse', reason: 'identity_error' });
+    assert.match(readiness.pending.join(), /certificates \(expired: .*frontend/);
+
+    certificates.issue(frontendId);
+    dial(2);
+    assert.equal(engine.outbound.get(2)?.kind, 'tunnel');
+    assert.ok(readiness.ready);
+  });
+
+  it('lets a certificate go with the last pod that needs it', async () => {
+    addMesh();
+    await addPods();
+
+    agent.remove('pod-frontend');
+    await eventually('one pod left', () => ztunnel.pods.size === 1);
+
+    assert.equal(engine.identities.has(frontendId), false);
+    assert.equal(certificates.needed.has(frontendId), false);
+  });
+
+  it('goes on with the last snapshot, and refuses what it cannot decide', () => {
+    dial(1);
+    clock.advance(5000);
+
+    assert.deepEqual(engine.outbound.get(1), { kind: 'refuse', reason: 'no_route' });
+  });
+
+  it('drains for as long as it is given, and leaves its pods captured', async () => {
+    addMesh();
+    await addPods();
+
+    await ztunnel.drain(30_000);
+    await ztunnel.close();
+    await ztunnel.close();
+
+    assert.equal(engine.drained, 30_000);
+    assert.ok(engine.closed && capture.closed && certificates.closed);
+    assert.deepEqual(capture.pinned(), ['pod-cart', 'pod-frontend']);
+  });
+
+  it('shows its pods, certificates and connections, and no private key', async () => {
+    addMesh();
+    await addPods();
+    accept(2);
+    engine.raise(connectedEvent(2));
+    engine.bytes.set(2, { bytesSent: 100, bytesReceived: 200 });
+
+    const status = statusOf(ztunnel, '1.0');
+    assert.deepEqual(
+      status.pods.map((pod) => [pod.name, pod.captured, pod.addresses, pod.connections]),
+      [
+        ['cart', true, ['10.0.2.1'], 1],
+        ['frontend', true, ['10.0.1.1'], 0],
+      ],
+    );
+    assert.deepEqual(
+      status.certificates.map((certificate) => certificate.state),
+      ['valid', 'valid'],
+    );
+    const route = adminRoutes(ztunnel).find(({ path }) => path === '/connections');
+    const answer = await route?.handle({
+      method: 'GET',
+      path: '/connections',
+      query: new URLSearchParams(),
+      headers: {},
+      body: Buffer.alloc(0),
+    });
+    const { live } = JSON.parse(answer?.body ?? '') as { live: Record<string, unknown>[] };
+    assert.equal(live[0]?.['bytesReceived'], 200);
+    assert.equal(live[0]?.['security'], 'mutual_tls');
+    const dump = JSON.stringify(configDump(ztunnel), (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    );
+    assert.equal(dump.includes(`key of ${frontendId}`), false);
+    assert.match(dump, /cart\.shop\.svc\.cluster\.local/);
+  });
+
+  it('renders its metrics', async () => {
+    addMesh();
+    await addPods();
+
+    const { body } = await metrics.render();
+
+    assert.match(body, /culvert_pods\{phase="running"\} 2/);
+    assert.match(body, /culvert_xds_connected 1/);
+  });
+
+  it('explains a decision by the objects it came from', async () => {
+    addMesh();
+    await addPods();
+    controller.onPolicy({
+      policies: [
+        policy({
+          name: 'only-admin',
+          rules: [
+            {
+              clauses: [{ matches: [{ serviceAccounts: [{ namespace: 'shop', serviceAccount: 'admin' }] }] }],
+            },
+          ],
+        }),
+      ],
+      removed: [],
+    });
+
+    const report = why(ztunnel, 'shop/frontend', 'cart');
+
+    assert.equal(report.allowed, false);
+    const steps = report.steps.map(({ step, outcome, object }) => `${step} | ${outcome} | ${object ?? ''}`);
+    assert.deepEqual(steps, [
+      'source | by name shop/frontend | Workload test//Pod/shop/frontend',
+      'capture | running | Workload test//Pod/shop/frontend',
+      'destination | Service shop/cart.shop.svc.cluster.local | ',
+      'endpoint | drawn from 1 usable | Workload test//Pod/shop/cart',
+      'route | mutual TLS to 10.0.2.1:15008, CONNECT 10.0.2.1:8080 | Workload test//Pod/shop/cart',
+      'policy | ALLOW does not match | Policy shop/only-admin',
+      'verdict | connection closed due to policy rejection: allow policies exist, but none allowed | ',
+    ]);
+    assert.throws(() => why(ztunnel, 'shop/nobody', 'cart'), { code: 'ERR_CULVERT_WHY_UNKNOWN' });
+  });
+});
