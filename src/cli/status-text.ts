@@ -71,7 +71,7 @@ function summaryOf(status: ProcessStatus): string {
   if (status.controller !== undefined) {
     const { objects, clients } = status.controller;
     const total = Object.values(objects).reduce((sum, one) => sum + one, 0);
-    return `${total} objects, ${clients.length} clients`;
+    return `${total} objects, ${clients.length} client${clients.length === 1 ? '' : 's'}`;
   }
   if (status.ztunnel === undefined) return '';
   const { pods, xds } = status.ztunnel;

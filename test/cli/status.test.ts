@@ -125,7 +125,7 @@ describe('status and why', () => {
     const { code, out } = await culvert('status');
 
     assert.equal(code, 0);
-    assert.match(out, /^controller controller +ready +1m30s +9 objects, 1 clients$/m);
+    assert.match(out, /^controller controller +ready +1m30s +9 objects, 1 client$/m);
     assert.match(out, /^ztunnel node1 +ready +1m30s +1 of 1 pods captured, xds connected$/m);
     assert.match(out, /^ {2}shop\/frontend +10\.0\.1\.2 +yes +12$/m);
     assert.match(out, /spiffe:\/\/cluster\.local\/ns\/shop\/sa\/frontend +valid +23h59m|1d/);
@@ -182,6 +182,18 @@ describe('status and why', () => {
     assert.equal(code, 1);
     assert.match(out, /^policy {2}denied by a rule\n +by AuthorizationPolicy shop\/cart$/m);
     assert.match(out, /denied\n$/);
+  });
+
+  it('ask the node of the source first, since the others see less', async () => {
+    const report = (outcome: string): WhyReport => ({ allowed: true, steps: [{ step: 'capture', outcome }] });
+    await pretend('ztunnel', 'node1', {
+      '/status': () => ({ ...ztunnel, pods: [] }),
+      '/why': () => report('runs elsewhere'),
+    });
+    await pretend('ztunnel', 'node2', { '/status': () => ztunnel, '/why': () => report('captured here') });
+
+    assert.match((await culvert('why', 'shop/frontend', 'shop/cart')).out, /captured here/);
+    assert.match((await culvert('why', '10.0.1.2', 'shop/cart')).out, /captured here/);
   });
 
   it('say that no node has the source', async () => {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
+import type { AdminProcess } from '../admin-client.ts';
 import { askJson, findProcesses } from '../admin-client.ts';
 import { CliError, exitCodes } from '../errors.ts';
 import type { Outcome } from '../main.ts';
 import type { ProcessOptions } from '../output-option.ts';
 import { addOutputOption, addProcessOptions } from '../output-option.ts';
-import type { WhyReport } from '../reports.ts';
+import type { PodStatus, WhyReport, ZtunnelReport } from '../reports.ts';
 import type { Terminal } from '../terminal.ts';
 import { printJson } from '../terminal.ts';
 import { runDirectoryOf } from './status.ts';
@@ -28,12 +29,13 @@ export function addWhy(program: Command, terminal: Terminal, outcome: Outcome): 
   );
 }
 
-/** Asks the ztunnel of the source's node. Whoever does not have the source says 404. */
+/** Asks the ztunnel that has the source's pod, since it alone sees its capture and certificate; else any that knows the
+ *  source. Whoever does not says 404. */
 async function explain(source: string, destination: string, options: ProcessOptions): Promise<WhyReport> {
   const ztunnels = (await findProcesses(options)).filter(({ kind }) => kind === 'ztunnel');
   const query = new URLSearchParams({ source, destination });
   const silent: CliError[] = [];
-  for (const { target } of ztunnels) {
+  for (const { target } of await ownerFirst(ztunnels, source)) {
     try {
       const report = await askJson<WhyReport>(target, `/why?${query}`);
       if (report !== undefined) return report;
@@ -50,6 +52,24 @@ async function explain(source: string, destination: string, options: ProcessOpti
       ? 'no ztunnel runs here'
       : `no ztunnel here has a pod ${source}; \`culvert status\` lists them`,
   );
+}
+
+async function ownerFirst(
+  ztunnels: readonly AdminProcess[],
+  source: string,
+): Promise<readonly AdminProcess[]> {
+  if (ztunnels.length < 2) return ztunnels;
+  const owns = await Promise.all(
+    ztunnels.map(async ({ target }) => {
+      const report = await askJson<ZtunnelReport>(target, '/status').catch(() => undefined);
+      return report?.pods.some((pod) => isPod(pod, source)) === true;
+    }),
+  );
+  return ztunnels.toSorted((a, b) => Number(owns[ztunnels.indexOf(b)]) - Number(owns[ztunnels.indexOf(a)]));
+}
+
+function isPod(pod: PodStatus, source: string): boolean {
+  return [pod.uid, pod.name, `${pod.namespace}/${pod.name}`, ...pod.addresses].includes(source);
 }
 
 /** One line per step, the verdict last. */
