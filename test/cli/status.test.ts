@@ -13,7 +13,7 @@ import { recordedTerminal } from '../support/terminal.ts';
 const ztunnel: ZtunnelReport = {
   node: 'node1',
   version: '0.1.0',
-  startedMs: Date.now() - 90_000,
+  startedMs: Date.now() - 9_030_000,
   ready: true,
   pending: [],
   xds: { connected: true, address: '10.0.0.1:15012', resources: { address: 12 }, nacks: 0 },
@@ -46,7 +46,7 @@ const ztunnel: ZtunnelReport = {
 
 const controller: ControllerReport = {
   version: '0.1.0',
-  startedMs: Date.now() - 90_000,
+  startedMs: Date.now() - 9_030_000,
   ready: true,
   pending: [],
   objects: { Pod: 6, Service: 3 },
@@ -125,10 +125,10 @@ describe('status and why', () => {
     const { code, out } = await culvert('status');
 
     assert.equal(code, 0);
-    assert.match(out, /^controller controller +ready +1m30s +9 objects, 1 client$/m);
-    assert.match(out, /^ztunnel node1 +ready +1m30s +1 of 1 pods captured, xds connected$/m);
+    assert.match(out, /^controller controller +ready +2h30m +9 objects, 1 client$/m);
+    assert.match(out, /^ztunnel node1 +ready +2h30m +1 of 1 pods captured, xds connected$/m);
     assert.match(out, /^ {2}shop\/frontend +10\.0\.1\.2 +yes +12$/m);
-    assert.match(out, /spiffe:\/\/cluster\.local\/ns\/shop\/sa\/frontend +valid +23h59m|1d/);
+    assert.match(out, /spiffe:\/\/cluster\.local\/ns\/shop\/sa\/frontend +valid +23h59m/);
     for (const line of out.split('\n')) assert.ok(line.length <= 80, line);
   });
 
