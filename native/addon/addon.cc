@@ -3,9 +3,14 @@
 
 #include "engine_object.h"
 
+namespace culvert {
+void InitCapture(Napi::Env env, Napi::Object exports);  // capture/exports.cc
+}
+
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::String::New(env, "0.1.0"));
   culvert::InitEngine(env, exports);
+  culvert::InitCapture(env, exports);
   return exports;
 }
 
