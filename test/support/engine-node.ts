@@ -88,14 +88,18 @@ export class EngineNode {
     }
   }
 
-  /** The first event, of those seen and to come, that `matches`. */
-  async event<T extends EngineEvent>(matches: (event: EngineEvent) => event is T, ms = 15_000): Promise<T> {
+  /** The first event of a kind, of those seen and to come, that `matches`. */
+  async event<K extends EngineEvent['kind']>(
+    kind: K,
+    matches: (event: Extract<EngineEvent, { kind: K }>) => boolean = () => true,
+    ms = 15_000,
+  ): Promise<Extract<EngineEvent, { kind: K }>> {
     const deadline = Date.now() + ms;
     for (;;) {
-      const found = this.events.find(matches);
-      if (found !== undefined) return found as T;
+      const found = this.of(kind).find(matches);
+      if (found !== undefined) return found;
       const left = deadline - Date.now();
-      if (left <= 0) throw new Error(`no such event among ${JSON.stringify(this.events.slice(-20))}`);
+      if (left <= 0) throw new Error(`no such ${kind} among ${JSON.stringify(this.events.slice(-20))}`);
       await this.#change(left);
     }
   }
@@ -170,12 +174,6 @@ export function tunnelTo(via: SocketAddress, port: number, expected = serverId):
   };
 }
 
-export function isKind<K extends EngineEvent['kind']>(
-  kind: K,
-): (event: EngineEvent) => event is Extract<EngineEvent, { kind: K }> {
-  return (event): event is Extract<EngineEvent, { kind: K }> => event.kind === kind;
-}
-
 /** A TCP server on an ephemeral loopback port, as the application of a pod. */
 export class Application {
   readonly server: net.Server;
@@ -210,10 +208,13 @@ export class Application {
   }
 }
 
-/** Connects with half-close allowed; errors are for the caller's own listeners. */
+/** Connects with half-close allowed; resolves when the socket is connected or has failed, see `fate`. */
 export async function dial(to: SocketAddress): Promise<net.Socket> {
   const socket = net.connect({ host: to.ip, port: to.port, allowHalfOpen: true });
-  await once(socket, 'connect');
+  await new Promise<void>((resolve) => {
+    socket.once('connect', resolve);
+    socket.on('error', () => resolve());
+  });
   return socket;
 }
 
@@ -226,11 +227,29 @@ export async function readAll(socket: net.Socket): Promise<Buffer> {
 
 /** The code of the error a socket dies of, or `end` if it ends well. */
 export async function fate(socket: net.Socket): Promise<string> {
+  if (socket.errored !== null) return codeOf(socket.errored);
   const { promise, resolve } = Promise.withResolvers<string>();
-  socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
+  socket.on('error', (error) => resolve(codeOf(error)));
   socket.on('end', () => resolve('end'));
   socket.resume();
   return await promise;
+}
+
+/** Tries until `check` passes, for at most ten seconds; then fails as it failed last. */
+export async function holds(check: () => void | Promise<void>): Promise<void> {
+  const deadline = Date.now() + 10_000;
+  for (;;) {
+    try {
+      return await check();
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+function codeOf(error: NodeJS.ErrnoException): string {
+  return error.code ?? error.message;
 }
 
 function addressesOf(listeners: Listeners): PodAddresses {

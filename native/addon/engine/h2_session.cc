@@ -57,7 +57,14 @@ bool H2Session::Send() {
     if (error_.empty()) error_ = nghttp2_strerror(result);
     return false;
   }
-  return FlushGathered();
+  // The answers are whole; the rest of the requests is not wanted (RFC 9113 section 8.1). Not before they are sent:
+  // nghttp2 drops what is queued for a stream that is being reset.
+  bool more = false;
+  for (int32_t id : rejected_) {
+    if (Exists(id) && nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR) == 0) more = true;
+  }
+  rejected_.clear();
+  return more ? Send() : FlushGathered();
 }
 
 bool H2Session::Gather(const uint8_t* data, size_t length) {
@@ -147,8 +154,7 @@ void H2Session::Reject(int32_t id, int status) {
   Headers all = {{":status", std::to_string(status)}};
   std::vector<nghttp2_nv> nv = ToNv(all);
   nghttp2_submit_response(session_, id, nv.data(), nv.size(), nullptr);
-  // The answer is whole; the rest of the request is not wanted (RFC 9113 section 8.1).
-  nghttp2_submit_rst_stream(session_, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+  rejected_.push_back(id);
 }
 
 void H2Session::Reset(int32_t id, uint32_t code) {

@@ -119,6 +119,9 @@ class H2Session {
   /** Control frames and small DATA of this turn: one record for all. */
   std::vector<uint8_t> gathered_;
 
+  /** Streams to reset once their status has left. */
+  std::vector<int32_t> rejected_;
+
   /** The header block that is being received: there is only one at a time. */
   struct Block {
     std::string method;
