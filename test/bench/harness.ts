@@ -144,22 +144,22 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }
 
-/** A table of 80 columns: name, mesh, direct, their ratio. */
+/** A table of 80 columns: name, mesh, direct, their ratio, unit, and which way is better. */
 export function renderFigures(figures: readonly Figure[]): readonly string[] {
-  const line = (name: string, mesh: string, direct: string, ratio: string, unit: string): string =>
-    `${name.padEnd(34)}${mesh.padStart(11)}${direct.padStart(11)}${ratio.padStart(9)}  ${unit}`.trimEnd();
+  const line = (
+    name: string,
+    mesh: string,
+    direct: string,
+    ratio: string,
+    unit: string,
+    better: string,
+  ): string =>
+    `${name.padEnd(37)}${mesh.padStart(9)}${direct.padStart(9)}${ratio.padStart(8)}  ${unit.padEnd(8)}${better}`;
   return [
-    line('', 'mesh', 'direct', 'ratio', 'unit'),
-    ...figures.map((figure) => {
-      const ratio = figure.direct === undefined ? '' : (figure.mesh / figure.direct).toFixed(2);
-      const direct = figure.direct === undefined ? '-' : short(figure.direct);
-      return line(
-        figure.name,
-        short(figure.mesh),
-        direct,
-        ratio,
-        `${figure.unit}, ${figure.better} is better`,
-      );
+    line('', 'mesh', 'direct', 'ratio', 'unit', 'better'),
+    ...figures.map(({ name, mesh, direct, unit, better }) => {
+      const ratio = direct === undefined ? '' : (mesh / direct).toFixed(2);
+      return line(name, short(mesh), direct === undefined ? '-' : short(direct), ratio, unit, better);
     }),
   ];
 }

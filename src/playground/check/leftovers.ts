@@ -16,13 +16,20 @@ export async function takeInventory(): Promise<Inventory> {
       await run('ip', ['-o', '-br', 'link']).then((text) => text.replace(/ .*$/gm, '')),
     ),
     'rule of the host': [...linesOf(await run('ip', ['rule'])), ...linesOf(await run('ip', ['-6', 'rule']))],
-    mount: linesOf(await readFile('/proc/self/mounts', 'utf8')).filter((line) =>
-      /netns|bpf|culvert/.test(line),
-    ),
+    mount: mountsOf(await readFile('/proc/self/mounts', 'utf8')),
     'pin under bpffs': await tree('/sys/fs/bpf', 4),
     'run directory': await list(runRoot),
     process: await culvertProcesses(),
   };
+}
+
+/** Where the kernel's own file systems belong: whoever comes first mounts them, and nobody unmounts them again. */
+const commonMounts: ReadonlySet<string> = new Set(['/sys/fs/bpf', '/run/netns']);
+
+/** Mounts that could be ours: namespaces held open, bpffs elsewhere, anything in a run directory. */
+function mountsOf(text: string): readonly string[] {
+  const points = linesOf(text).map((line) => line.split(' ')[1] ?? '');
+  return points.filter((point) => /netns|bpf|culvert/.test(point) && !commonMounts.has(point));
 }
 
 /** Sentences about what is there now and was not before. */

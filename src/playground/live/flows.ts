@@ -45,11 +45,14 @@ interface Flow {
   connections: number;
   open: number;
   bytes: number;
-  bytesBefore: number;
+  /** Byte counts of the last few seconds, oldest first. */
+  samples: readonly { readonly ms: number; readonly bytes: number }[];
   bytesPerSecond: number;
   lastMs: number;
 }
 
+/** Rates are means over this time: a flow of one request a second shall not flicker. */
+const rateWindowMs = 3000;
 const defaults: FlowHistoryOptions = { forgetMs: 15_000, flowsMax: 200, connectionsMax: 20_000 };
 
 /** Gathers connections into flows. Time is passed in: milliseconds of any clock that does not jump. */
@@ -58,7 +61,6 @@ export class FlowHistory {
   readonly #flows = new Map<string, Flow>();
   /** What each connection has added to its flow. */
   readonly #counted = new Map<string, number>();
-  #observedMs: number | undefined;
 
   constructor(options: Partial<FlowHistoryOptions> = {}) {
     this.#options = { ...defaults, ...options };
@@ -68,11 +70,12 @@ export class FlowHistory {
   observe(nowMs: number, connections: readonly ObservedConnection[]): void {
     for (const flow of this.#flows.values()) flow.open = 0;
     for (const connection of connections) this.#add(nowMs, connection);
-    const seconds = this.#observedMs === undefined ? 0 : (nowMs - this.#observedMs) / 1000;
-    this.#observedMs = nowMs;
     for (const [key, flow] of this.#flows) {
-      if (seconds > 0) flow.bytesPerSecond = (flow.bytes - flow.bytesBefore) / seconds;
-      flow.bytesBefore = flow.bytes;
+      const recent = flow.samples.filter((sample) => nowMs - sample.ms <= rateWindowMs);
+      const first = recent[0];
+      flow.bytesPerSecond =
+        first === undefined ? 0 : ((flow.bytes - first.bytes) / (nowMs - first.ms)) * 1000;
+      flow.samples = [...recent, { ms: nowMs, bytes: flow.bytes }];
       if (nowMs - flow.lastMs > this.#options.forgetMs) this.#flows.delete(key);
     }
     trim(this.#counted, this.#options.connectionsMax);
@@ -102,7 +105,7 @@ export class FlowHistory {
     if (flow === undefined) {
       if (this.#flows.size >= this.#options.flowsMax) return;
       const row = { from, to, identity, link, outcome };
-      flow = { row, connections: 0, open: 0, bytes: 0, bytesBefore: 0, bytesPerSecond: 0, lastMs: nowMs };
+      flow = { row, connections: 0, open: 0, bytes: 0, samples: [], bytesPerSecond: 0, lastMs: nowMs };
       this.#flows.set(key, flow);
     }
     const before = this.#counted.get(connection.key);

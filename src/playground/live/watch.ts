@@ -48,7 +48,7 @@ export function hintsFor(mesh: Mesh): readonly string[] {
     `  edit ${mesh.paths.manifests}/policies.yaml`,
     '      and watch a flow turn denied, or allowed, within a second',
     '  bin/culvert.js playground exec frontend -- curl -s cart',
-    '  bin/culvert.js why shop/reports shop/cart:80',
+    '  bin/culvert.js why data/reports shop/cart:80',
     'Ctrl-C removes everything.',
   ];
 }

@@ -1,4 +1,5 @@
 """Echo with one blocking thread per connection: as little between the socket and the answer as Python allows."""
+import resource
 import socket
 import sys
 import threading
@@ -15,6 +16,7 @@ def serve(connection):
         connection.close()
 
 
+resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
 threading.stack_size(128 * 1024)
 with socket.create_server(("::", int(sys.argv[1])), family=socket.AF_INET6, backlog=4096, dualstack_ipv6=True) as server:
     while True:

@@ -30,13 +30,18 @@ describe('the history of flows', () => {
     assert.equal(row?.open, 0);
   });
 
-  it('computes the rate over the last interval', () => {
+  it('computes the rate over the last seconds', () => {
     const history = new FlowHistory();
 
     history.observe(0, [connection({ bytes: 1000 })]);
     history.observe(2000, [connection({ bytes: 5000 })]);
 
     assert.equal(history.rows(2000)[0]?.bytesPerSecond, 2000);
+
+    history.observe(9000, [connection({ bytes: 5000 })]);
+    history.observe(9500, [connection({ bytes: 5000 })]);
+
+    assert.equal(history.rows(9500)[0]?.bytesPerSecond, 0);
   });
 
   it('shows the same pair denied on a row of its own, with the policy', () => {
