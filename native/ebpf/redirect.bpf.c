@@ -41,20 +41,14 @@ static __always_inline struct address remote_address(const struct bpf_sk_lookup 
 	return address_of(ctx->family, FIELD(ctx->remote_ip4), words_be);
 }
 
-static __always_inline int is_loopback6(const struct bpf_sk_lookup *ctx)
+static __always_inline int is_own(__u32 family, const struct address *address)
 {
-	__be32 zero = FIELD(ctx->local_ip6[0]) | FIELD(ctx->local_ip6[1]) | FIELD(ctx->local_ip6[2]);
+	__u64 halves_be[2];
 
-	return !zero && FIELD(ctx->local_ip6[3]) == bpf_htonl(1);
-}
-
-static __always_inline int is_own(const struct bpf_sk_lookup *ctx)
-{
-	struct address local = local_address(ctx);
-
-	if (ctx->family == AF_INET ? local.bytes[12] == 127 : is_loopback6(ctx))
+	__builtin_memcpy(halves_be, address->bytes, sizeof(halves_be));
+	if (family == AF_INET ? address->bytes[12] == 127 : !halves_be[0] && halves_be[1] == bpf_cpu_to_be64(1))
 		return 1;
-	return bpf_map_lookup_elem(&own_addresses, &local) != 0;
+	return bpf_map_lookup_elem(&own_addresses, address) != 0;
 }
 
 /* Hands the connection to a listener of ztunnel. Fails closed: without the listener nobody gets it. */
@@ -81,8 +75,10 @@ static __always_inline int assign(struct bpf_sk_lookup *ctx, __u32 which, enum c
 
 static __always_inline int from_inside(struct bpf_sk_lookup *ctx)
 {
+	struct address local = local_address(ctx);
+
 	/* The pod talks to itself, or ztunnel delivers to the application. */
-	if (is_own(ctx)) {
+	if (is_own(ctx->family, &local)) {
 		count(COUNTER_inside_passed);
 		return SK_PASS;
 	}
@@ -94,13 +90,21 @@ static __always_inline int from_outside(struct bpf_sk_lookup *ctx)
 {
 	struct address remote = remote_address(ctx);
 	__be16 port_be = bpf_htons(ctx->local_port);
-	int released = is_released();
+	struct address local = local_address(ctx);
 
+	/*
+	 * The pod talks to itself by a route of the local table (a rule let it), which names the interface of the address.
+	 * Nobody outside can pretend: the answer to such a SYN does not leave the pod.
+	 */
+	if (is_own(ctx->family, &remote) && is_own(ctx->family, &local)) {
+		count(COUNTER_inside_passed);
+		return SK_PASS;
+	}
 	/* A peer's tunnel. Peers learn of a release later than we do, so it is served until detach. */
 	if (ctx->local_port == hbone_port)
 		return assign(ctx, LISTENER_HBONE, COUNTER_hbone_captured, COUNTER_hbone_no_listener);
 	/* The pod left the mesh: only connections from before still concern us. */
-	if (released) {
+	if (is_released()) {
 		count(COUNTER_inbound_released_passed);
 		return SK_PASS;
 	}

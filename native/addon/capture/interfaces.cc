@@ -93,4 +93,18 @@ int SetInterface(Netlink& netlink, uint32_t index, uint32_t rp_filter, uint32_t 
   return netlink.Change(request);
 }
 
+int HasClsact(Netlink& netlink, uint32_t index) {
+  Request request(RTM_GETQDISC, 0);
+  request.Header<tcmsg>()->tcm_family = AF_UNSPEC;
+  bool found = false;
+  int status = netlink.Dump(request, [&](const nlmsghdr* message) {
+    const auto* header = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(message));
+    if (static_cast<uint32_t>(header->tcm_ifindex) != index) return;
+    EachAttribute(message, sizeof(tcmsg), [&](const nlattr* attribute) {
+      if (mnl_attr_get_type(attribute) == TCA_KIND) found |= strcmp(mnl_attr_get_str(attribute), "clsact") == 0;
+    });
+  });
+  return status != 0 ? status : found;
+}
+
 }  // namespace culvert::capture

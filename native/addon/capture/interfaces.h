@@ -32,5 +32,8 @@ int ListInterfaces(Netlink& netlink, std::vector<Interface>* interfaces);
 int ListAddresses(Netlink& netlink, std::vector<InterfaceAddress>* addresses);
 // By netlink, since /proc/sys is read-only in a container that is not privileged. 0 or -errno.
 int SetInterface(Netlink& netlink, uint32_t index, uint32_t rp_filter, uint32_t accept_local);
+// 1 if the interface has a clsact queueing discipline, 0 if not, or -errno. `ingress` sits in the same place, and
+// would take a filter that was meant for egress.
+int HasClsact(Netlink& netlink, uint32_t index);
 
 }  // namespace culvert::capture

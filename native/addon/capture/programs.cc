@@ -10,6 +10,8 @@
 #include <cstring>
 
 #include "capture/in_netns.h"
+#include "capture/interfaces.h"
+#include "capture/netlink.h"
 #include "guard.skel.h"
 #include "redirect.skel.h"
 
@@ -103,23 +105,32 @@ static bpf_tc_opts ClsactFilter() {
   return options;
 }
 
-static int AttachClsact(int program, uint32_t interface, bool* made_clsact) {
+static int AttachClsact(int program, int netns, uint32_t interface, bool* made_clsact) {
   bpf_tc_hook hook = ClsactHook(interface, BPF_TC_EGRESS);
-  int error = bpf_tc_hook_create(&hook);
+  int error = InNetns(netns, [&] { return bpf_tc_hook_create(&hook); });
   if (error != 0 && error != -EEXIST) return error;
   *made_clsact = error == 0;
-  bpf_tc_opts options = ClsactFilter();
-  options.prog_fd = program;
-  options.flags = BPF_TC_F_REPLACE;
-  return bpf_tc_attach(&hook, &options);
+  if (error == -EEXIST) {
+    Netlink netlink;
+    error = netlink.Open(netns, 0);
+    int clsact = error == 0 ? HasClsact(netlink, interface) : error;
+    if (clsact < 0) return clsact;
+    if (clsact == 0) return -EBUSY;
+  }
+  return InNetns(netns, [&] {
+    bpf_tc_opts options = ClsactFilter();
+    options.prog_fd = program;
+    options.flags = BPF_TC_F_REPLACE;
+    return bpf_tc_attach(&hook, &options);
+  });
 }
 
 int Programs::AttachGuard(int netns, uint32_t interface, GuardHook kind, bool* made_clsact) {
   int program = bpf_program__fd(guard_->progs.culvert_guard);
   *made_clsact = false;
   if (kind == GuardHook::kTcx && UpdatePinned(GuardPin(interface), program) == 0) return 0;
+  if (kind == GuardHook::kClsact) return AttachClsact(program, netns, interface, made_clsact);
   return InNetns(netns, [&] {
-    if (kind == GuardHook::kClsact) return AttachClsact(program, interface, made_clsact);
     return PinNew(CreateTcxLink(program, interface), GuardPin(interface));
   });
 }
