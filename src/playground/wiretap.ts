@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { PlaygroundError } from './errors.ts';
 import { enter } from './process.ts';
 
@@ -17,23 +18,9 @@ export class Wiretap {
 
   /** Resolves when packets are being captured. */
   static async start(netns: string, device: string, file: string): Promise<Wiretap> {
-    // -U: each packet is written at once; -Z root: the file's directory belongs to root alone.
-    const command = [
-      'tcpdump',
-      '-i',
-      device,
-      '-n',
-      '-s',
-      '0',
-      '-B',
-      '32768',
-      '-U',
-      '-Z',
-      'root',
-      '-w',
-      file,
-      'tcp',
-    ];
+    // Each packet is seen and written at once; root keeps the file, since its directory belongs to root alone.
+    const options = ['-n', '-s', '0', '-B', '32768', '-U', '--immediate-mode', '-Z', 'root'];
+    const command = ['tcpdump', '-i', device, ...options, '-w', file, 'tcp'];
     const [program, ...args] = enter(netns, 'node', command);
     const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'], detached: true });
     let said = '';
@@ -50,8 +37,15 @@ export class Wiretap {
     return new Wiretap(child, file);
   }
 
-  /** Stops capturing and returns the file's content. */
+  /** Stops capturing when what has passed is written, and returns the file's content. */
   async stop(): Promise<Buffer> {
+    // Where traffic goes on, nothing is ever quiet: then half a second is more than what passed before needs.
+    for (let before = -1, quiet = 0, looks = 0; quiet < 4 && looks < 20; looks += 1) {
+      const { size } = await stat(this.#file);
+      quiet = size === before ? quiet + 1 : 0;
+      before = size;
+      await delay(25);
+    }
     await this.close();
     return readFile(this.#file);
   }

@@ -1,6 +1,10 @@
 // The scenario matrix: who dials (captured or not, allowed or not), whom (same node or other), how (family), and what
 // the conversation is like. Needs root.
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { readCapture } from '../../src/playground/check/packets.ts';
+import { claimTunnels, reportWire } from '../../src/playground/check/wire.ts';
+import { Wiretap } from '../../src/playground/wiretap.ts';
 import type { Exchange } from '../support/mesh-agent.ts';
 import type { Family, TestMesh } from '../support/mesh.ts';
 import { allowPolicy, families, requireRoot, sanitized, service, startTestMesh } from '../support/mesh.ts';
@@ -83,6 +87,33 @@ describe('the mesh, for every client, place, family and conversation', function 
       assertOk(await mesh.pod('client').echo({ host, port: ports.echo }, 100_000));
       assertOk(await mesh.pod('client').greet({ host, port: ports.greet }));
     });
+
+  for (const [server, member, device] of [
+    ['far', 'router', 'to-node2'],
+    ['near', 'node1', 'near'],
+  ] as const)
+    for (const family of families)
+      it(`shows TLS and no byte of the application on the wire to ${server}, ${family}`, async () => {
+        const file = join(mesh.mesh.paths.directory, `${server}-${family}.pcap`);
+        const tap = await Wiretap.start(mesh.mesh.netns(member), device, file);
+        const target = { host: mesh.address(server, family), port: ports.echo };
+
+        assertOk(await mesh.pod('client').echo(target, 100_000));
+        assertOk(await mesh.pod('guest').echo(target, 100_000));
+
+        const report = reportWire(readCapture(await tap.stop()), 'culvert-carries');
+        const addresses = (...pods: readonly string[]) =>
+          new Set(pods.flatMap((name) => mesh.mesh.pod(name).addresses));
+        const claims = claimTunnels(report, addresses('client', server), {
+          tunnelPort: 15_008,
+          whole: false,
+        });
+        assert.deepEqual(claims.faults, []);
+        assert.ok(claims.bytes > 200_000, `${claims.bytes} bytes were seen`);
+        // The capture can see plain TCP where there is some: that of the client outside the mesh.
+        const guest = addresses('guest');
+        assert.ok(report.streams.some(({ source, marked }) => guest.has(source) && marked));
+      });
 
   it('ends the connection, and not silently, when nothing listens on the port', async () => {
     const result = await mesh.pod('client').echo({ host: mesh.address('far', 'v4'), port: 7999 });

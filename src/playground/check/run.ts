@@ -1,5 +1,8 @@
 // `playground --check`: the whole scenario, unattended. Exit code 0 only if every claim holds and nothing is left.
 import { randomBytes } from 'node:crypto';
+import { cp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Mesh, sampleManifests } from '../mesh.ts';
 import type { Output } from '../live/screen.ts';
 import { accountChecks, captureChecks } from './capture-checks.ts';
@@ -56,6 +59,11 @@ export async function runCheck(options: CheckRunOptions): Promise<number> {
     options.signal.addEventListener('abort', stop, { once: true });
     await runAll(mesh, marker, run);
     options.signal.removeEventListener('abort', stop);
+  }
+  if (mesh !== undefined && results.some((result) => !result.ok)) {
+    const kept = join(tmpdir(), `culvert-${mesh.state.id}-logs`);
+    await cp(mesh.paths.logs, kept, { recursive: true }).catch(() => undefined); // stopped by the user: all is gone
+    options.output.write(`      the logs are kept in ${kept}\n`);
   }
   await run([leftoverCheck(before, mesh)]);
   await mesh?.close();
