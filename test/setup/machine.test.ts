@@ -14,14 +14,14 @@ describe('set-up on a machine', () => {
 
   it('that has everything finds nothing', () => {
     assert.deepEqual(machineFaults(fit), []);
-    assert.deepEqual(machineFaults({ ...fit, kernel: '5.15.0' }), []);
+    assert.deepEqual(machineFaults({ ...fit, kernel: '5.17.0' }), []);
   });
 
   for (const [situation, change, words] of [
     ['not Linux', { platform: 'darwin' }, /Linux is needed.*VM/],
     ['not root', { uid: 1000 }, /root is needed.*sudo/],
-    ['with an old kernel', { kernel: '5.10.0-26-amd64' }, /kernel is 5\.10\.0.*5\.15 is needed: upgrade/],
-    ['with a very old kernel', { kernel: '4.19.0' }, /5\.15 is needed/],
+    ['with an old kernel', { kernel: '5.10.0-26-amd64' }, /kernel is 5\.10\.0.*5\.17 is needed: upgrade/],
+    ['with a very old kernel', { kernel: '4.19.0' }, /5\.17 is needed/],
     ['without eBPF', { hasBpf: false }, /CONFIG_BPF_SYSCALL/],
     ['without BTF', { hasBtf: false }, /CONFIG_DEBUG_INFO_BTF/],
     [
