@@ -1,4 +1,5 @@
 // What happens when parts of the mesh go: never plaintext, and no connection lost that could live on.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { StatusReport } from '../../ztunnel/status.ts';
 import { adminJson } from '../admin.ts';
 import type { Check } from './checklist.ts';
@@ -8,6 +9,8 @@ import { addressOf, curl, python, running } from './scenario.ts';
 import { expectNoPlaintext } from './wire-checks.ts';
 
 const renewalSeconds = 12;
+/** Beyond the drain's own deadline of five seconds, on a busy machine. */
+const drainMsMax = 15_000;
 
 export function failureChecks(scenario: Scenario): readonly Check[] {
   return [
@@ -106,7 +109,14 @@ async function drained({ mesh }: Scenario): Promise<string> {
   const ztunnel = mesh.ztunnel('node2');
   const asked = performance.now();
   ztunnel.signal('SIGTERM');
-  const [result, code] = await Promise.all([open.done, ztunnel.exited]);
+  const late = delay(drainMsMax).then(() => 'late' as const);
+  const ended = await Promise.race([Promise.all([open.done, ztunnel.exited]), late]);
+  if (ended === 'late') {
+    const connection = open.ended() ? 'has ended' : 'is still open';
+    ztunnel.signal('SIGKILL');
+    throw new Error(`the ztunnel has not ended after ${drainMsMax / 1000} s; the connection ${connection}`);
+  }
+  const [result, code] = ended;
   const tookMs = performance.now() - asked;
   await mesh.startZtunnel('node2');
   await mesh.handOver('node2');
