@@ -2,6 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import { KernelCapture } from '../engine/capture.ts';
 import { startEngine } from '../engine/engine.ts';
+import { preflight } from '../engine/preflight.ts';
 import type { EngineOptions } from '../engine/types.ts';
 import { CertificateManager } from '../identity/certificate-manager.ts';
 import { messageOf } from '../runtime/errors.ts';
@@ -16,13 +17,21 @@ import { SocketPodSource } from '../ztunnel/pods/socket-source.ts';
 import type { ZtunnelSettings } from '../ztunnel/settings.ts';
 import { Ztunnel } from '../ztunnel/ztunnel.ts';
 import type { Daemon, Services } from './daemon.ts';
+import { CliError } from './errors.ts';
 import { version } from './version.ts';
 
-/** Starts the proxy of a node. Throws an EngineError if the addon or what it needs of the kernel is missing. */
+/** Starts the proxy of a node. Throws ERR_CULVERT_MACHINE, after saying what it is, if the machine lacks something. */
 export async function startZtunnel(settings: ZtunnelSettings, services: Services): Promise<Daemon> {
   const { logger, clock, metrics, readiness } = services;
   // A directory within bpffs, so that two proxies of one machine do not see each other's pins.
   if (settings.pinsDirectory !== '/sys/fs/bpf') await mkdir(settings.pinsDirectory, { recursive: true });
+  const unmet = preflight(settings.pinsDirectory).filter((finding) => !finding.ok);
+  for (const { check, detail } of unmet) logger.error(`this machine cannot capture: ${check}: ${detail}`);
+  if (unmet.length > 0)
+    throw new CliError(
+      'ERR_CULVERT_MACHINE',
+      `${unmet.length} of its requirements ${unmet.length === 1 ? 'is' : 'are'} not met`,
+    );
   const capture = KernelCapture.open({
     bpffs: settings.pinsDirectory,
     mark: settings.mark,
