@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { ip } from '../../src/mesh/address.ts';
 import { noExclusions } from '../../src/mesh/pod-settings.ts';
 import { CaptureAgent, settles } from '../support/capture-client.ts';
-import { peerIp, podIp, requireRoot, run, Topology } from '../support/netns.ts';
+import { peerIp, peerIp6, podIp, requireRoot, run, Topology } from '../support/netns.ts';
 
 describe('capture over time', function () {
   this.timeout(60_000);
@@ -275,11 +275,20 @@ describe('capture over time', function () {
     assert.deepEqual(pins(), []);
   });
 
-  it('captures IPv4 alone where lo has IPv6 disabled, and reports when it is enabled later', async () => {
+  it('captures IPv4 alone where lo has IPv6 disabled, and closes IPv6 when it is enabled later', async () => {
     run('ip', 'netns', 'exec', net.pod, 'sysctl', '-qw', 'net.ipv6.conf.lo.disable_ipv6=1');
     const agent = start({ ipv6: false });
     await agent.attach();
     assert.equal(await net.ask(net.pod, peerIp, peerPort), `out:ping from ${podIp}`);
     assert.deepEqual(await agent.audit(), []);
+    assert.equal(await net.ask(net.pod, peerIp6, peerPort, '--timeout', '0.5'), 'TIMEOUT');
+
+    run('ip', 'netns', 'exec', net.pod, 'sysctl', '-qw', 'net.ipv6.conf.lo.disable_ipv6=0');
+
+    // The listeners are of IPv4 alone: IPv6 is diverted to nobody until the pod is attached anew.
+    await settles(() => assert.match(net.ip(net.pod, '-6 rule'), /ipproto tcp lookup 133/));
+    assert.doesNotMatch(await net.ask(net.pod, peerIp6, peerPort, '--timeout', '0.5'), /ping/);
+    await agent.detach();
+    assert.doesNotMatch(net.ip(net.pod, '-6 rule'), /133/);
   });
 });

@@ -2,7 +2,7 @@
 // prefix, `out:` or `in:`. Each pitfall of docs/ARCHITECTURE.md's redirect section has its test.
 import { strict as assert } from 'node:assert';
 import { CaptureAgent, settles } from '../support/capture-client.ts';
-import { nodeIp, peerIp, peerIp6, podIp, podIp6, requireRoot, Topology } from '../support/netns.ts';
+import { nodeIp, nodeIp6, peerIp, peerIp6, podIp, podIp6, requireRoot, Topology } from '../support/netns.ts';
 
 describe('a captured pod', function () {
   this.timeout(60_000);
@@ -61,6 +61,20 @@ describe('a captured pod', function () {
       assert.equal(answer, 'TIMEOUT');
       assert.ok(((await agent.counters())['guard_dropped'] ?? 0) > (before['guard_dropped'] ?? 0));
     });
+
+    for (const [extensions, counter] of [
+      [0, 'guard_dropped'],
+      [3, 'guard_dropped'],
+      [9, 'guard_unparsed_dropped'],
+    ] as const) {
+      it(`is dropped by the guard behind ${extensions} IPv6 extension headers`, async () => {
+        const before = (await agent.counters())[counter] ?? 0;
+
+        assert.equal(await net.sendRaw(net.pod, podIp6, nodeIp6, extensions), 'sent');
+
+        await settles(async () => assert.ok(((await agent.counters())[counter] ?? 0) > before));
+      });
+    }
 
     it('is refused to a link-local address', async () => {
       const port = await net.serve(net.router);

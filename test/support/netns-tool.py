@@ -108,18 +108,38 @@ def udp_ask(options):
         say(name_of(error))
 
 
+def raw6(options):
+    """Sends a TCP SYN behind extension headers through a raw socket, past every rule for TCP. `port` says how many."""
+    sender = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    padding = bytes([1, 4, 0, 0, 0, 0])
+    chain = b"".join(
+        bytes([60 if i + 1 < options.port else 6, 0]) + padding for i in range(options.port)
+    )
+    syn = bytes([0x30, 0x39, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xFF, 0xFF, 0, 0, 0, 0])
+    header = bytes([0x60, 0, 0, 0]) + (len(chain) + len(syn)).to_bytes(2, "big")
+    header += bytes([60 if options.port else 6, 64])
+    header += socket.inet_pton(socket.AF_INET6, options.source) + socket.inet_pton(socket.AF_INET6, options.host)
+    try:
+        sender.sendto(header + chain + syn, (options.host, 0))
+        say("sent")
+    except OSError as error:
+        say(name_of(error))
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("command", choices=["echo", "udp-echo", "ask", "hold", "udp-ask"])
+    parser.add_argument("command", choices=["echo", "udp-echo", "ask", "hold", "udp-ask", "raw6"])
     parser.add_argument("host")
     parser.add_argument("port", type=int)
+    parser.add_argument("--source")
     parser.add_argument("--device")
     parser.add_argument("--mark", type=int)
     parser.add_argument("--source-port", type=int)
     parser.add_argument("--mapped", action="store_true")
     parser.add_argument("--timeout", type=float, default=5)
     options = parser.parse_args()
-    {"echo": echo, "udp-echo": udp_echo, "ask": ask, "hold": hold, "udp-ask": udp_ask}[options.command](options)
+    commands = {"echo": echo, "udp-echo": udp_echo, "ask": ask, "hold": hold, "udp-ask": udp_ask, "raw6": raw6}
+    commands[options.command](options)
 
 
 main()

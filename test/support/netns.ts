@@ -182,6 +182,11 @@ export class Topology {
     return await this.start(name, 'python3', tool, 'udp-ask', host, String(port)).line();
   }
 
+  /** Sends a TCP SYN behind that many IPv6 extension headers, past every rule for TCP. */
+  async sendRaw(name: string, from: string, to: string, extensions: number): Promise<string> {
+    return await this.start(name, 'python3', tool, 'raw6', to, String(extensions), '--source', from).line();
+  }
+
   /** A connection that stays: `ask` sends a line over it. */
   async hold(name: string, host: string, port: number): Promise<Program> {
     const program = this.start(name, 'python3', tool, 'hold', host, String(port));
