@@ -1,6 +1,8 @@
 // Many connections at once: none starves, none stalls another, none is lost.
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import http2 from 'node:http2';
 import type net from 'node:net';
 import {
   Application,
@@ -10,6 +12,7 @@ import {
   clientId,
   dial,
   holds,
+  loopback,
   readAll,
   serverId,
   tunnelTo,
@@ -97,30 +100,46 @@ describe('connections between two pods', () => {
   });
 
   it('give four busy uploads a quarter each', async () => {
-    const bytes = new Map<number, number>();
-    await arrange(
-      await Application.listen((peer) => {
-        let port = 0;
-        peer.on('data', (chunk: Buffer) => {
-          port ||= chunk.readUInt16BE(0);
-          bytes.set(port, (bytes.get(port) ?? 0) + chunk.length);
-        });
-      }),
-      { threads: 1 },
-    );
-    const sockets = await Promise.all(Array.from({ length: 4 }, () => dial(client.outbound)));
-    await holds(() => assert.equal(node.of('connected').length, 8));
+    await arrange(await Application.echo(), { threads: 1 });
+    // A peer that reads slower than four processes write: the tunnel is what they compete for.
+    const bytes: number[] = [];
+    const leaf = await node.authority.issue(serverId);
+    const peer = http2.createSecureServer({
+      cert: leaf.chainPem,
+      key: leaf.keyPem,
+      ca: node.authority.rootPem,
+      requestCert: true,
+      ALPNProtocols: ['h2'],
+      settings: { initialWindowSize: 4 << 20 },
+    });
+    const sessions: http2.ServerHttp2Session[] = [];
+    peer.on('session', (session) => {
+      sessions.push(session);
+      session.setLocalWindowSize(32 << 20);
+    });
+    peer.on('stream', (stream) => {
+      const index = bytes.push(0) - 1;
+      stream.respond({ ':status': 200 });
+      stream.on('error', () => undefined);
+      stream.on('data', (chunk: Buffer) => (bytes[index] = (bytes[index] ?? 0) + chunk.length));
+    });
+    peer.listen(0, loopback);
+    await once(peer, 'listening');
+    const { port } = peer.address() as net.AddressInfo;
+    node.onOutbound = () => tunnelTo({ ip: loopback, port }, 80);
 
-    const stop = sockets.map((socket, index) => pour(socket, index + 1));
-    await holds(() => assert.ok(Math.min(...[1, 2, 3, 4].map((i) => bytes.get(i) ?? 0)) > 1 << 20));
-    const before = new Map(bytes);
+    const senders = Array.from({ length: 4 }, () => pour(client.outbound.port));
+    await holds(() => assert.ok(bytes.length === 4 && Math.min(...bytes) > 16 << 20));
+    const before = [...bytes];
     await holds(() => assert.ok(total(bytes) - total(before) > 128 << 20));
-    const shares = [1, 2, 3, 4].map((i) => (bytes.get(i) ?? 0) - (before.get(i) ?? 0));
-    for (const end of stop) end();
+    const shares = bytes.map((count, index) => count - (before[index] ?? 0));
+    for (const sender of senders) sender.kill('SIGKILL');
+    for (const session of sessions) session.destroy();
+    peer.close();
 
-    const mean = shares.reduce((a, b) => a + b) / 4;
+    const mean = total(shares) / 4;
     for (const share of shares)
-      assert.ok(Math.abs(share / mean - 1) < 0.2, shares.map((s) => s >> 20).join(' '));
+      assert.ok(Math.abs(share / mean - 1) < 0.2, shares.map((bytesOf) => bytesOf >> 20).join(' '));
   }).timeout(60_000);
 
   it('go on beside streams whose application reads nothing', async () => {
@@ -158,22 +177,16 @@ describe('connections between two pods', () => {
   }).timeout(60_000);
 });
 
-function total(bytes: ReadonlyMap<number, number>): number {
-  return [...bytes.values()].reduce((sum, value) => sum + value, 0);
+function total(bytes: readonly number[]): number {
+  return bytes.reduce((sum, value) => sum + value, 0);
 }
 
-/** Writes without end; the first two bytes of the first chunk are `mark`. Returns what stops it. */
-function pour(socket: net.Socket, mark: number): () => void {
-  const block = Buffer.alloc(256 * 1024);
-  block.writeUInt16BE(mark, 0);
-  let stopped = false;
-  const more = (): void => {
-    while (!stopped && socket.write(block));
-  };
-  socket.on('drain', more);
-  more();
-  return () => {
-    stopped = true;
-    socket.destroy();
-  };
+/** A process that writes without end, so that this one's own turns do not decide who is next. */
+function pour(port: number): ChildProcess {
+  const script = `
+    const block = Buffer.alloc(1 << 20);
+    const socket = require('node:net').connect(${port}, '127.0.0.1');
+    const more = () => { while (socket.write(block)); };
+    socket.on('drain', more).on('connect', more).on('error', () => process.exit());`;
+  return spawn(process.execPath, ['-e', script], { stdio: 'ignore' });
 }

@@ -70,17 +70,20 @@ describe('the life of an engine', () => {
       }
     })();
 
-    for (let round = 0; round < 40; round += 1) {
-      const sockets = await Promise.all(Array.from({ length: 10 }, () => dial(client.outbound)));
-      sockets.forEach((socket, index) => socket.end(`${round}.${index}`));
-      const echoes = await Promise.all(sockets.map((socket) => readAll(socket)));
-      assert.deepEqual(
-        echoes.map(String),
-        sockets.map((_, index) => `${round}.${index}`),
-      );
+    try {
+      for (let round = 0; round < 40; round += 1) {
+        const sockets = await Promise.all(Array.from({ length: 10 }, () => dial(client.outbound)));
+        sockets.forEach((socket, index) => socket.end(`${round}.${index}`));
+        const echoes = await Promise.all(sockets.map((socket) => readAll(socket)));
+        assert.deepEqual(
+          echoes.map(String),
+          sockets.map((_, index) => `${round}.${index}`),
+        );
+      }
+    } finally {
+      done = true;
+      await renew;
     }
-    done = true;
-    await renew;
     kept.end('kept');
 
     assert.equal((await readAll(kept)).toString(), 'kept');

@@ -50,8 +50,8 @@ void InboundTunnel::OnHandshaken() {
 }
 
 void InboundTunnel::OnUp() {
-  // Retired while it was still shaking hands.
-  if (retiring_) SendFinalGoaway();
+  // Retired while it was still shaking hands. The peer may already have sent its first requests.
+  if (retiring_) AnnounceEnd();
 }
 
 void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, const Headers& headers, bool ended) {
@@ -88,7 +88,10 @@ void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, cons
 void InboundTunnel::Retire() {
   if (retiring_ || phase_ == Phase::kClosing || phase_ == Phase::kClosed) return;
   retiring_ = true;
-  if (phase_ != Phase::kReady) return;
+  if (phase_ == Phase::kReady) AnnounceEnd();
+}
+
+void InboundTunnel::AnnounceEnd() {
   // Streams that are on their way when the peer reads this are still served: the last id comes a round trip later.
   h2().ShutdownNotice();
   h2().Ping();

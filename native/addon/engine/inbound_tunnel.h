@@ -32,6 +32,7 @@ class InboundTunnel : public Tunnel {
  private:
   static constexpr int kUndecidedMax = 200;
 
+  void AnnounceEnd();
   void SendFinalGoaway();
 
   Address local_;

@@ -75,8 +75,6 @@ void Loop::Rewatch(int fd, Pollable* target, uint32_t events) {
 void Loop::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
 
 void Loop::After(int ms, std::function<void()> what) {
-  auto spent = [](const std::unique_ptr<Timer>& timer) { return !timer->armed(); };
-  delayed_.erase(std::remove_if(delayed_.begin(), delayed_.end(), spent), delayed_.end());
   delayed_.push_back(std::make_unique<Timer>(std::move(what)));
   Arm(*delayed_.back(), ms);
 }
@@ -155,6 +153,9 @@ void Loop::FreeDead() {
 
 void Loop::EverySecond() {
   Arm(second_, 1000);
+  // Here and not in After(), which may be called by one of them.
+  auto spent = [](const std::unique_ptr<Timer>& timer) { return !timer->armed(); };
+  delayed_.erase(std::remove_if(delayed_.begin(), delayed_.end(), spent), delayed_.end());
   for (auto* node = tunnels_.front(); node != nullptr; node = tunnels_.next(node)) {
     static_cast<Tunnel*>(node)->EverySecond();
   }

@@ -41,7 +41,8 @@ class OutboundStream : public TunnelStream {
   void OnLeft() override;
 
  private:
-  static constexpr int kAttemptsMax = 3;
+  /** Tunnels that may turn a connection away before it is given up. Each lives at least a round trip. */
+  static constexpr int kAttemptsMax = 6;
 
   static void Adopt(Loop& loop, Routed routed, std::shared_ptr<TunnelShare> share);
   void GiveBack();
