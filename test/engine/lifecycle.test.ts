@@ -80,6 +80,9 @@ describe('the life of an engine', () => {
           sockets.map((_, index) => `${round}.${index}`),
         );
       }
+    } catch (error) {
+      const failed = node.events.filter((event) => 'reason' in event && event.reason !== 'ok');
+      throw new Error(JSON.stringify(failed), { cause: error });
     } finally {
       done = true;
       await renew;

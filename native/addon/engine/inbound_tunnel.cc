@@ -29,7 +29,7 @@ void InboundTunnel::Accept(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Ad
 
 InboundTunnel::InboundTunnel(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer,
                              std::shared_ptr<const Identity> identity)
-    : Tunnel(loop, std::move(pod), Direction::kInbound, peer), goaway_([this] { SendFinalGoaway(); }) {
+    : Tunnel(loop, std::move(pod), Direction::kInbound, peer), goaway_([this] { announced_ ? SendFinalGoaway() : AnnounceEnd(); }) {
   fd_ = std::move(fd);
   ++loop_.handshakes;
   local_ = Address::LocalOf(fd_.get());
@@ -50,8 +50,8 @@ void InboundTunnel::OnHandshaken() {
 }
 
 void InboundTunnel::OnUp() {
-  // Retired while it was still shaking hands. The peer may already have sent its first requests.
-  if (retiring_) AnnounceEnd();
+  up_since_ = loop_.now();
+  if (retiring_) Retire();
 }
 
 void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, const Headers& headers, bool ended) {
@@ -86,12 +86,21 @@ void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, cons
 }
 
 void InboundTunnel::Retire() {
-  if (retiring_ || phase_ == Phase::kClosing || phase_ == Phase::kClosed) return;
+  if (announced_ || phase_ == Phase::kClosing || phase_ == Phase::kClosed) return;
   retiring_ = true;
-  if (phase_ == Phase::kReady) AnnounceEnd();
+  if (phase_ != Phase::kReady) return;
+  // A peer that would hear of the end together with the beginning could never send a request, and its next tunnel
+  // might fare no better. Only the end of the pod is more urgent than that.
+  if (!pod_->removed && loop_.now() - up_since_ < kSecond) {
+    if (!goaway_.armed()) loop_.Arm(goaway_, 1000);
+    return;
+  }
+  AnnounceEnd();
 }
 
 void InboundTunnel::AnnounceEnd() {
+  announced_ = true;
+  if (phase_ != Phase::kReady) return;
   // Streams that are on their way when the peer reads this are still served: the last id comes a round trip later.
   h2().ShutdownNotice();
   h2().Ping();

@@ -39,7 +39,10 @@ class InboundTunnel : public Tunnel {
   int undecided_ = 0;
   bool in_handshake_ = true;
   bool retiring_ = false;
+  /** The peer was told. */
+  bool announced_ = false;
   bool goaway_due_ = false;
+  Nanos up_since_ = 0;
   Timer goaway_;
 };
 

@@ -45,7 +45,8 @@ class SourcePorts : public std::enable_shared_from_this<SourcePorts> {
   Claim Choose(const Address& source, const Address& to);
 
  private:
-  static constexpr uint16_t kFirst = 1024;
+  /** Of the ephemeral range: a lower port could be one that is excluded from capture. */
+  static constexpr uint16_t kFirst = 32768;
   static constexpr int kAttempts = 64;
 
   Claim Insert(const Address& source, const Address& to);
