@@ -1,5 +1,6 @@
 // What a node must know of its own pods beyond what every peer may know (sent to that node only: culvert.node.Pod).
 import type { Cidr, IpAddress } from './address.ts';
+import { cidrContains } from './address.ts';
 
 export interface Exclusions {
   readonly inboundPorts: readonly number[];
@@ -30,3 +31,15 @@ export const noExclusions: Exclusions = {
   inboundCidrs: [],
   outboundCidrs: [],
 };
+
+/** Whether what the pod answers to `client` from `port` leaves it directly, past ztunnel: a socket to the application that
+ *  is bound to such a client's address would lose its answers. */
+export function answersDirect(settings: PodSettings, client: IpAddress, port: number): boolean {
+  const { inboundPorts, inboundCidrs } = settings.exclusions;
+  return (
+    !settings.enrolled ||
+    inboundPorts.includes(port) ||
+    inboundCidrs.some((block) => cidrContains(block, client)) ||
+    (settings.probePorts.includes(port) && settings.nodeAddresses.includes(client))
+  );
+}

@@ -14,6 +14,8 @@ import type {
 import type { IpAddress, SocketAddress } from '../mesh/address.ts';
 import { formatSocketAddress, isIpv6 } from '../mesh/address.ts';
 import { formatIdentity, parseIdentity } from '../mesh/identity.ts';
+import type { PodSettings } from '../mesh/pod-settings.ts';
+import { answersDirect } from '../mesh/pod-settings.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { identityOf } from '../mesh/workload.ts';
@@ -37,6 +39,8 @@ export interface DecisionContext {
   readonly snapshot: MeshSnapshot;
   /** The workload of the pod that the event is about. */
   readonly workload: Workload;
+  /** What the controller says of the pod beyond its workload; absent until it has. */
+  readonly settings?: PodSettings;
   readonly picker: EndpointPicker;
   /** Whether the engine has a certificate of this SPIFFE id that is valid now. */
   readonly hasIdentity: (identity: string) => boolean;
@@ -154,7 +158,7 @@ function admit(
     ...(decision.dryRun.length > 0 && { dryRun: decision.dryRun }),
   };
   if (!decision.allow) return reject(connection, 401, 'denied', describeDenial(decision));
-  const shown = context.keepSourceAddress && canShow(source.sourceIp, route.to.ip, workload);
+  const shown = context.keepSourceAddress && canShow(context, source.sourceIp, route.to);
   return {
     decision: { kind: 'deliver', to: route.to, headers, ...(shown && { source: source.sourceIp }) },
     connection,
@@ -168,9 +172,12 @@ export function describeDenial(decision: Decision): string {
     : `connection closed due to policy rejection: explicitly denied by: ${decision.policy}`;
 }
 
-/** A socket to the application can be bound to the client's address only within a family, and never to its own. */
-function canShow(source: IpAddress, to: IpAddress, workload: Workload): boolean {
-  return isIpv6(source) === isIpv6(to) && source !== to && !workload.addresses.includes(source);
+/** A socket to the application can be bound to the client's address only within a family, never to the pod's own, and not
+ *  where the pod's answers to that address take the direct way. */
+function canShow({ workload, settings }: DecisionContext, source: IpAddress, to: SocketAddress): boolean {
+  if (isIpv6(source) !== isIpv6(to.ip) || source === to.ip || workload.addresses.includes(source))
+    return false;
+  return settings === undefined || !answersDirect(settings, source, to.port);
 }
 
 function outboundConnection(

@@ -1,6 +1,7 @@
 // Answers the engine: each question gets one decision, each connection one record, whatever happens in between.
 import type { ClosedEvent, CloseReason, Engine, EngineEvent, TunnelDownEvent } from '../engine/types.ts';
 import { formatSocketAddress } from '../mesh/address.ts';
+import type { PodSettings } from '../mesh/pod-settings.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -27,6 +28,7 @@ export interface EngineEventsOptions {
   readonly snapshot: () => MeshSnapshot;
   /** The workload of a pod: undefined while the controller has not sent it. */
   readonly workloadOf: (podId: string) => Workload | undefined;
+  readonly settingsOf: (workload: Workload) => PodSettings | undefined;
   readonly hasIdentity: (identity: string) => boolean;
   readonly hbonePort: number;
   readonly keepSourceAddress: boolean;
@@ -153,10 +155,12 @@ export class EngineEvents {
   }
 
   #context(workload: Workload): DecisionContext {
-    const { snapshot, picker, hasIdentity, hbonePort, keepSourceAddress, clock } = this.#options;
+    const { snapshot, settingsOf, picker, hasIdentity, hbonePort, keepSourceAddress, clock } = this.#options;
+    const settings = settingsOf(workload);
     return {
       snapshot: snapshot(),
       workload,
+      ...(settings !== undefined && { settings }),
       picker,
       hasIdentity,
       hbonePort,

@@ -137,6 +137,7 @@ export class Ztunnel {
       clock,
       snapshot: () => this.mesh.snapshot,
       workloadOf: (podId) => this.workloadOf(podId),
+      settingsOf: ({ namespace, name }) => this.mesh.settingsOf(namespace, name),
       hasIdentity: (identity) => this.identities.has(identity),
       hbonePort: settings.hbonePort,
       keepSourceAddress: settings.sourceAddress,

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { ip, parseCidr } from '../../src/mesh/address.ts';
+import { cidr, ip, parseCidr } from '../../src/mesh/address.ts';
+import type { PodSettings } from '../../src/mesh/pod-settings.ts';
+import { noExclusions } from '../../src/mesh/pod-settings.ts';
 import type { MeshUpdate } from '../../src/mesh/snapshot.ts';
 import { MeshSnapshot } from '../../src/mesh/snapshot.ts';
 import { decideConnect, decideOutbound, decidePlaintext } from '../../src/ztunnel/decide.ts';
@@ -196,4 +198,43 @@ describe('the decision about a connection without a tunnel', () => {
     assert.equal(decidePlaintext(checked, event).decision.kind, 'deliver');
     assert.equal(decidePlaintext(checked, other).decision.kind, 'reject');
   });
+});
+
+describe("the client's address towards the application", () => {
+  const event = connectEvent({
+    id: 1,
+    podId: 'p',
+    authority: '10.0.2.1:8080',
+    peerIdentity: frontendId,
+    peer: { ip: ip('10.0.1.1'), port: 50_000 },
+    local: { ip: ip('10.0.2.1'), port: 15008 },
+  });
+  const settings: PodSettings = {
+    uid: cart.uid,
+    namespace: cart.namespace,
+    name: cart.name,
+    serviceAccount: cart.serviceAccount,
+    trustDomain: cart.trustDomain,
+    enrolled: true,
+    probePorts: [],
+    nodeAddresses: [],
+    exclusions: noExclusions,
+  };
+  const source = (overrides: Partial<PodSettings>): string | undefined => {
+    const { decision } = decideConnect({ ...context(cart), settings: { ...settings, ...overrides } }, event);
+    assert.ok(decision.kind === 'deliver');
+    return decision.source;
+  };
+
+  it('is shown', () => assert.equal(source({}), '10.0.1.1'));
+
+  for (const [situation, overrides] of [
+    ['its block is excluded', { exclusions: { ...noExclusions, inboundCidrs: [cidr(ip('10.0.1.0'), 24)] } }],
+    ['the port is excluded', { exclusions: { ...noExclusions, inboundPorts: [8080] } }],
+    ['a node probes the port', { probePorts: [8080], nodeAddresses: [ip('10.0.1.1')] }],
+    ['the pod is released', { enrolled: false }],
+  ] as const) {
+    it(`is hidden where answers would leave directly: ${situation}`, () =>
+      assert.equal(source(overrides), undefined));
+  }
 });
