@@ -92,7 +92,9 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<EngineObject>(info), env_(info.Env()) {
   Napi::Env env = info.Env();
   // Before our own hook: hooks run last in, first out, and the threads must be gone before the function is.
-  wake_ = Wake::New(env, info[1].As<Napi::Function>(), "culvert-engine", 0, 1, this);
+  bridge_ = std::make_shared<Bridge>(Bridge{this});
+  wake_ = Wake::New(env, info[1].As<Napi::Function>(), "culvert-engine", 0, 1, new BridgeHolder(bridge_),
+                    [](Napi::Env, void*, BridgeHolder* holder) { delete holder; }, static_cast<void*>(nullptr));
   wake_.Unref(env);
   engine_ = std::make_unique<Engine>(ReadOptions(info[0].As<Napi::Object>()), [this] { wake_.NonBlockingCall(); });
   napi_add_env_cleanup_hook(
@@ -104,6 +106,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
 }
 
 EngineObject::~EngineObject() {
+  bridge_->self = nullptr;
   if (!closed_) {
     StopThreads();
     napi_remove_env_cleanup_hook(
@@ -116,8 +119,10 @@ void EngineObject::StopThreads() {
   engine_->Stop();
 }
 
-void EngineObject::OnWake(Napi::Env env, Napi::Function callback, EngineObject* self, void*) {
-  if (env == nullptr || callback.IsEmpty() || self->closed_) return;
+void EngineObject::OnWake(Napi::Env env, Napi::Function callback, BridgeHolder* bridge, void*) {
+  if (env == nullptr || callback.IsEmpty()) return;
+  EngineObject* self = (*bridge)->self;
+  if (self == nullptr || self->closed_) return;
   std::vector<uint8_t> records;
   bool more = self->engine_->events().Take(kBatch, &records);
   // Asked for before the call: an exception in JavaScript must not stop the events for good.

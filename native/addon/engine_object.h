@@ -20,8 +20,14 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   /** Records per call into JavaScript; then it gets a breath. */
   static constexpr size_t kBatch = 1024;
 
-  static void OnWake(Napi::Env env, Napi::Function callback, EngineObject* self, void* data);
-  using Wake = Napi::TypedThreadSafeFunction<EngineObject, void, OnWake>;
+  /** A wake may be under way when the object is gone already: it finds `self` null. JavaScript's thread only. */
+  struct Bridge {
+    EngineObject* self;
+  };
+  using BridgeHolder = std::shared_ptr<Bridge>;
+
+  static void OnWake(Napi::Env env, Napi::Function callback, BridgeHolder* bridge, void* data);
+  using Wake = Napi::TypedThreadSafeFunction<BridgeHolder, void, OnWake>;
 
   Napi::Value AddPod(const Napi::CallbackInfo& info);
   Napi::Value RemovePod(const Napi::CallbackInfo& info);
@@ -39,6 +45,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
 
   void StopThreads();
 
+  BridgeHolder bridge_;
   Wake wake_;
   std::unique_ptr<Engine> engine_;
   napi_env env_;
