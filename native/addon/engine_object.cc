@@ -97,8 +97,7 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
                     [](Napi::Env, void*, BridgeHolder* holder) { delete holder; }, static_cast<void*>(nullptr));
   wake_.Unref(env);
   engine_ = std::make_unique<Engine>(ReadOptions(info[0].As<Napi::Object>()), [this] { wake_.NonBlockingCall(); });
-  napi_add_env_cleanup_hook(
-      env, [](void* self) { static_cast<EngineObject*>(self)->StopThreads(); }, this);
+  napi_add_env_cleanup_hook(env, OnCleanup, this);
   Running::Get().Add(engine_.get());
   engine_->Start();
   // Not collected while its threads run.
@@ -109,10 +108,11 @@ EngineObject::~EngineObject() {
   bridge_->self = nullptr;
   if (!closed_) {
     StopThreads();
-    napi_remove_env_cleanup_hook(
-        env_, [](void* self) { static_cast<EngineObject*>(self)->StopThreads(); }, this);
+    napi_remove_env_cleanup_hook(env_, OnCleanup, this);
   }
 }
+
+void EngineObject::OnCleanup(void* self) { static_cast<EngineObject*>(self)->StopThreads(); }
 
 void EngineObject::StopThreads() {
   Running::Get().Remove(engine_.get());
@@ -231,8 +231,7 @@ Napi::Value EngineObject::Close(const Napi::CallbackInfo& info) {
   if (closed_) return env.Undefined();
   StopThreads();
   closed_ = true;
-  napi_remove_env_cleanup_hook(
-      env_, [](void* self) { static_cast<EngineObject*>(self)->StopThreads(); }, this);
+  napi_remove_env_cleanup_hook(env_, OnCleanup, this);
   wake_.Release();
   Unref();
   std::vector<uint8_t> records;

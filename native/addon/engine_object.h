@@ -43,6 +43,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value LiveBytes(const Napi::CallbackInfo& info);
   Napi::Value Close(const Napi::CallbackInfo& info);
 
+  /** One function: a hook is removed by the address it was added with. */
+  static void OnCleanup(void* self);
   void StopThreads();
 
   BridgeHolder bridge_;
