@@ -96,6 +96,7 @@ export function ztunnelCommand(paths: RunPaths, node: string, options: DaemonOpt
       'readiness-address': '127.0.0.1:15021',
       'certificate-lifetime': options.certificateLifetime,
       'drain-timeout': options.drainTimeout,
+      'audit-interval': '2s', // often enough that a drain and a restart meet one
       'log-format': 'json', // the access log's lines feed the table
     }),
   ];

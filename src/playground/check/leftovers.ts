@@ -32,11 +32,17 @@ function mountsOf(text: string): readonly string[] {
   return points.filter((point) => /netns|bpf|culvert/.test(point) && !commonMounts.has(point));
 }
 
-/** Sentences about what is there now and was not before. */
-export function leftBehind(before: Inventory, after: Inventory): readonly string[] {
+/** Sentences about what is there now and was not before. What bears the name of another run that lives is its own. */
+export function leftBehind(
+  before: Inventory,
+  after: Inventory,
+  others: readonly string[] = [],
+): readonly string[] {
   return Object.entries(after).flatMap(([kind, names]) => {
     const known = new Set(before[kind]);
-    return names.filter((name) => !known.has(name)).map((name) => `${kind} ${name}`);
+    return names
+      .filter((name) => !known.has(name) && !others.some((id) => name.includes(id)))
+      .map((name) => `${kind} ${name}`);
   });
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Mesh, sampleManifests } from '../mesh.ts';
 import type { Output } from '../live/screen.ts';
+import { liveRuns } from '../run-directory.ts';
 import { accountChecks, captureChecks } from './capture-checks.ts';
 import type { Check, CheckResult } from './checklist.ts';
 import { renderResult, renderSummary, runChecks } from './checklist.ts';
@@ -93,7 +94,9 @@ function leftoverCheck(before: Inventory, mesh: Mesh | undefined): Check {
     title: 'nothing is left behind',
     run: async () => {
       await mesh?.close();
-      const left = leftBehind(before, await takeInventory());
+      const after = await takeInventory();
+      const others = (await liveRuns()).map(({ id }) => id).filter((id) => id !== mesh?.state.id);
+      const left = leftBehind(before, after, others);
       expect(left.length === 0, left.slice(0, 8).join('\n'));
       return `${Object.keys(before).length} kinds of things compared`;
     },

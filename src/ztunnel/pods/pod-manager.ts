@@ -58,6 +58,7 @@ export class PodManager {
   #ordinal = 0;
   #pumping: NodeJS.Immediate | undefined;
   #auditTimer: Timer | undefined;
+  #auditsEnded = false;
   #closed = false;
   #mended = 0;
 
@@ -141,6 +142,12 @@ export class PodManager {
     const counts = { waiting: 0, running: 0, left_alone: 0, failed: 0, draining: 0 };
     for (const pod of this.#pods.values()) counts[pod.phase] += 1;
     return counts;
+  }
+
+  /** From now on nothing is compared or mended: listeners that a drain has closed shall stay closed. */
+  endAudits(): void {
+    this.#auditsEnded = true;
+    this.#auditTimer?.cancel();
   }
 
   /** Stops looking after pods. What is captured stays captured: a successor adopts it. */
@@ -267,7 +274,8 @@ export class PodManager {
     switch (step.kind) {
       case 'none':
         if (step.phase === 'left_alone') this.#dropIdentity(pod);
-        if (this.#audits.delete(pod.uid) && this.#attachment.audit(pod)) this.#mended += 1;
+        if (this.#audits.delete(pod.uid) && !this.#auditsEnded && this.#attachment.audit(pod))
+          this.#mended += 1;
         return this.#settle(pod, step.phase, '');
       case 'wait':
         return this.#settle(pod, 'waiting', step.detail);

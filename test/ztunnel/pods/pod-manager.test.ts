@@ -226,6 +226,21 @@ describe('a pod', () => {
     assert.deepEqual([...manager.views()][0]?.faults, []);
   });
 
+  it('whose listeners a drain has closed is not mended: they stay closed', async () => {
+    manager.session().add(announcement());
+    await becomes('running');
+    clock.advance(100); // an audit is due
+    manager.endAudits();
+    capture.faults.set('u1', [{ what: 'listener missing', detail: 'outbound' }]);
+
+    clock.advance(1000);
+    manager.reconsider();
+    await eventually('looked at again', () => phase() === 'running');
+    await new Promise(setImmediate);
+
+    assert.equal(manager.mended, 0);
+  });
+
   it('of an earlier process is adopted if named, released after the snapshot if not', async () => {
     manager.close();
     start(['u1', 'u2', 'u3']);
