@@ -82,12 +82,30 @@ export function ask(target: AdminTarget, path: string, method: 'GET' | 'POST' = 
   });
 }
 
-/** The JSON of an answer, or undefined if the process has no such thing (404). */
-export async function askJson<T>(target: AdminTarget, path: string): Promise<T | undefined> {
+/** The JSON of an answer, or undefined if the process has no such thing (404), which it may explain to `unknown`. */
+export async function askJson<T>(
+  target: AdminTarget,
+  path: string,
+  unknown?: (message: string) => void,
+): Promise<T | undefined> {
   const { status, body } = await ask(target, path);
-  if (status === 404) return undefined;
   if (status === 200) return JSON.parse(body) as T;
+  if (status === 404) {
+    unknown?.(explanationIn(body));
+    return undefined;
+  }
   throw new CliError('ERR_CULVERT_NO_ANSWER', `${path} was answered with ${status}: ${body.trim()}`);
+}
+
+/** The message of an error answer; what is not JSON is its own message. */
+function explanationIn(body: string): string {
+  try {
+    const { message } = JSON.parse(body) as { readonly message?: unknown };
+    if (typeof message === 'string') return message;
+  } catch {
+    // not JSON
+  }
+  return body.trim();
 }
 
 function named(text: string): AdminProcess {

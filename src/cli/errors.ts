@@ -15,12 +15,14 @@ export type CliErrorCode =
   | 'ERR_CULVERT_USAGE' // the command line is wrong
   | 'ERR_CULVERT_NO_PROCESS' // there is no process to ask
   | 'ERR_CULVERT_NO_ANSWER' // there is one, and it does not answer
+  | 'ERR_CULVERT_UNKNOWN_NAME' // it answers, and does not know what was named
   | 'ERR_CULVERT_MACHINE'; // the machine lacks what capture needs
 
 const exitCodeFor: Readonly<Record<CliErrorCode, number>> = {
   ERR_CULVERT_USAGE: exitCodes.usage,
   ERR_CULVERT_NO_PROCESS: exitCodes.unreachable,
   ERR_CULVERT_NO_ANSWER: exitCodes.unreachable,
+  ERR_CULVERT_UNKNOWN_NAME: exitCodes.usage,
   ERR_CULVERT_MACHINE: exitCodes.no,
 };
 

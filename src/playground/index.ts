@@ -35,10 +35,13 @@ export async function runPlayground(options: PlaygroundOptions): Promise<number>
   const stop = (): void => stopping.abort();
   if (options.signal === undefined) for (const name of endSignals) process.on(name, stop);
   const signal = options.signal ?? stopping.signal;
+  // Whoever looked has gone, with the terminal or with the other end of a pipe: that is a wish to end, not a crash.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', stop);
   try {
     return await (options.check ? check(options, signal) : show(options, signal));
   } finally {
     for (const name of endSignals) process.off(name, stop);
+    // The error listeners stay: the last words may still fail.
   }
 }
 

@@ -74,15 +74,18 @@ function describeAddress(snapshot: MeshSnapshot, source: Workload, ip: SocketAdd
   return workload === undefined ? 'an address outside the mesh' : `Workload ${workload.uid}`;
 }
 
-/** Full host name, `ns/service`, `service.ns`, or `service` in the source's namespace: as a resolver would look. */
+/** Full host name, `ns/service`, `service.ns`, or `service` in the source's namespace, as a resolver would look; a bare
+ *  name that only one other namespace has is meant, too. */
 function findService(snapshot: MeshSnapshot, namespace: string, host: string): Service | undefined {
   const [full] = snapshot.servicesNamed(host, namespace);
   if (full !== undefined) return full;
   const [first = '', second] = host.split(/[/.]/, 3);
-  const wanted = host.includes('/') ? [second, first] : [first, second ?? namespace];
-  for (const service of snapshot.services.values())
-    if (service.name === wanted[0] && service.namespace === wanted[1]) return service;
-  return undefined;
+  const [name, wanted] = host.includes('/') ? [second, first] : [first, second];
+  const named = [...snapshot.services.values()].filter((service) => service.name === name);
+  if (wanted !== undefined) return named.find((service) => service.namespace === wanted);
+  return (
+    named.find((service) => service.namespace === namespace) ?? (named.length === 1 ? named[0] : undefined)
+  );
 }
 
 /** By the workload's own name, or else by that of the Deployment or Job that owns it. */

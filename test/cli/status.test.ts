@@ -95,6 +95,7 @@ describe('status and why', () => {
         summary: '',
         handle: ({ query }) => {
           const value = answer(query);
+          if (value instanceof Error) return jsonResponse({ message: value.message }, 404);
           return value === undefined ? { status: 404, body: '' } : jsonResponse(value);
         },
       })),
@@ -196,13 +197,13 @@ describe('status and why', () => {
     assert.match((await culvert('why', '10.0.1.2', 'shop/cart')).out, /captured here/);
   });
 
-  it('say that no node has the source', async () => {
-    await pretend('ztunnel', 'node1', { '/why': () => undefined });
+  it('say what the nodes do not know', async () => {
+    await pretend('ztunnel', 'node1', { '/why': () => new Error('no workload is named shop/nobody') });
 
     const { code, err } = await culvert('why', 'shop/nobody', 'shop/cart');
 
-    assert.equal(code, 3);
-    assert.match(err, /no ztunnel here has a pod shop\/nobody/);
+    assert.equal(code, 2);
+    assert.match(err, /no workload is named shop\/nobody; `culvert status` lists the pods/);
   });
 
   it('ask the one ztunnel that is named, by port or by socket', async () => {

@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { takeInventory, leftBehind } from '../../src/playground/check/leftovers.ts';
 import { execCaptured } from '../../src/playground/exec.ts';
 import { enter } from '../../src/playground/process.ts';
@@ -84,6 +85,35 @@ describe('a playground that crashed', function () {
     await removeRun(state);
 
     await assert.rejects(readFile(join(runDirectory(state.id), 'state.json')));
+  });
+});
+
+describe('a playground whose terminal is closed', function () {
+  this.timeout(60_000);
+  before(function () {
+    requireRoot(this);
+  });
+
+  it('removes itself', async () => {
+    const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+    const child = spawn(process.execPath, [main, 'playground'], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const ended = once(child, 'exit');
+    let id: string | undefined;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      id ??= /namespaces (\w+)-/.exec(text)?.[1];
+    });
+    await once(child.stdout, 'data');
+
+    child.stdout.destroy();
+    child.stderr.destroy();
+
+    assert.equal((await ended)[0], 0);
+    assert.ok(id !== undefined);
+    assert.deepEqual(
+      (await namespaces()).filter((name) => name.startsWith(`${id}-`)),
+      [],
+    );
+    await assert.rejects(stat(runDirectory(id)));
   });
 });
 

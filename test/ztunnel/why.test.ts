@@ -105,6 +105,20 @@ describe('a reference', () => {
       assert.throws(() => resolveDestination(snapshot, frontend, text), { code: 'ERR_CULVERT_WHY_UNKNOWN' });
     });
 
+  it('may be a bare name of another namespace, if only one has it', () => {
+    const abroad = workload({ name: 'reports', namespace: 'data', addresses: [ip('10.0.3.1')] });
+    const second = service({
+      name: 'cart',
+      namespace: 'mall',
+      addresses: [{ network: '', ip: ip('10.96.0.9') }],
+    });
+
+    assert.equal(resolveDestination(snapshot, abroad, 'cart:80').address.ip, '10.96.0.1');
+    assert.throws(() => resolveDestination(snapshot.with({ services: [second] }), abroad, 'cart:80'), {
+      code: 'ERR_CULVERT_WHY_UNKNOWN',
+    });
+  });
+
   it('finds a workload by uid, address, name and owner', () => {
     for (const text of [cart.uid, '10.0.2.1', 'shop/cart-1', 'cart-1', 'shop/cart'])
       assert.equal(resolveWorkload(snapshot, '', text).workload, cart, text);

@@ -35,9 +35,10 @@ async function explain(source: string, destination: string, options: ProcessOpti
   const ztunnels = (await findProcesses(options)).filter(({ kind }) => kind === 'ztunnel');
   const query = new URLSearchParams({ source, destination });
   const silent: CliError[] = [];
+  const reasons: string[] = [];
   for (const { target } of await ownerFirst(ztunnels, source)) {
     try {
-      const report = await askJson<WhyReport>(target, `/why?${query}`);
+      const report = await askJson<WhyReport>(target, `/why?${query}`, (reason) => reasons.push(reason));
       if (report !== undefined) return report;
     } catch (error) {
       if (!(error instanceof CliError)) throw error;
@@ -46,12 +47,8 @@ async function explain(source: string, destination: string, options: ProcessOpti
   }
   const first = silent[0];
   if (first !== undefined) throw first;
-  throw new CliError(
-    'ERR_CULVERT_NO_PROCESS',
-    ztunnels.length === 0
-      ? 'no ztunnel runs here'
-      : `no ztunnel here has a pod ${source}; \`culvert status\` lists them`,
-  );
+  if (ztunnels.length === 0) throw new CliError('ERR_CULVERT_NO_PROCESS', 'no ztunnel runs here');
+  throw new CliError('ERR_CULVERT_UNKNOWN_NAME', `${reasons[0]}; \`culvert status\` lists the pods`);
 }
 
 async function ownerFirst(
