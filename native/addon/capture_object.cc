@@ -7,6 +7,7 @@
 
 #include "capture/in_netns.h"
 #include "capture/interfaces.h"
+#include "capture/socket_closer.h"
 #include "capture/values.h"
 
 namespace culvert {
@@ -233,6 +234,10 @@ Value CaptureObject::Counters(const Info& info) {
   return List(info, status, counters, [](Napi::Env env, uint64_t value) { return Napi::BigInt::New(env, value); });
 }
 
+Value CaptureObject::CloseConnections(const Info& info) {
+  return Status(info, capture::CloseConnections(netns_.get(), Uint(info, 0)));
+}
+
 Napi::Function CaptureObject::Define(Napi::Env env) {
 #define METHOD(name, member) InstanceMethod<&CaptureObject::member>(name)
   return DefineClass(env, "Capture",
@@ -267,6 +272,7 @@ Napi::Function CaptureObject::Define(Napi::Env env) {
                          METHOD("savedLinks", SavedLinks),
                          METHOD("saveLink", SaveLink),
                          METHOD("counters", Counters),
+                         METHOD("closeConnections", CloseConnections),
                      });
 #undef METHOD
 }

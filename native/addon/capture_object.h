@@ -54,6 +54,7 @@ class CaptureObject : public Napi::ObjectWrap<CaptureObject> {
   Napi::Value SavedLinks(const Info& info);
   Napi::Value SaveLink(const Info& info);
   Napi::Value Counters(const Info& info);
+  Napi::Value CloseConnections(const Info& info);
 
   int ReconcileAddresses();
   void Shut();

@@ -87,8 +87,9 @@ export async function askJson<T>(
   target: AdminTarget,
   path: string,
   unknown?: (message: string) => void,
+  method: 'GET' | 'POST' = 'GET',
 ): Promise<T | undefined> {
-  const { status, body } = await ask(target, path);
+  const { status, body } = await ask(target, path, method);
   if (status === 200) return JSON.parse(body) as T;
   if (status === 404) {
     unknown?.(explanationIn(body));

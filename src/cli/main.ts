@@ -3,6 +3,7 @@
 import { Command, CommanderError } from 'commander';
 import { messageOf } from '../runtime/errors.ts';
 import { CulvertError, RuntimeError } from '../runtime/errors.ts';
+import { addCloseOlder } from './commands/close-older.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addController } from './commands/controller.ts';
 import { addPlayground } from './commands/playground.ts';
@@ -38,6 +39,8 @@ export function buildProgram(terminal: Terminal, outcome: Outcome): Command {
   addStatus(program, terminal, outcome);
   addWhy(program, terminal, outcome);
   addPolicy(program, terminal, outcome);
+  program.commandsGroup('Change:');
+  addCloseOlder(program, terminal);
   program.commandsGroup('Try:');
   addPlayground(program, terminal, outcome);
   program.commandsGroup('Run:');

@@ -109,7 +109,12 @@ function ztunnelLines(report: ZtunnelReport, terminal: Terminal, nowMs: number):
     ...report.pods.flatMap((pod) =>
       pod.faults.map((fault) => terminal.paint('red', `  ${pod.namespace}/${pod.name}: ${fault}`)),
     ),
+    ...report.pods
+      .filter((pod) => pod.olderConnections > 0)
+      .flatMap((pod) => wrap(`  ${olderText(pod)}`, terminal.width))
+      .map((line) => terminal.paint('yellow', line)),
     ...indent(certificateTable(report.certificates, terminal, nowMs)),
+    ...wrap(`  capture: ${counts(sumOf(report.pods.map((pod) => pod.capture)))}`, terminal.width),
     ...wrap(`  counters: ${counts(report.counters)}`, terminal.width),
     ...Object.entries(report.limits)
       .filter(([, { used, max }]) => used * 2 > max)
@@ -133,6 +138,17 @@ function podTable(pods: readonly PodStatus[], terminal: Terminal): readonly stri
     pods,
     terminal.width - 2,
   );
+}
+
+function olderText({ namespace, name, olderConnections: count }: PodStatus): string {
+  const connections = count === 1 ? '1 connection is' : `${count} connections are`;
+  return `${namespace}/${name}: ${connections} older than capture and outside the mesh; \`culvert close-older ${namespace}/${name}\` closes them`;
+}
+
+function sumOf(all: readonly Readonly<Record<string, number>>[]): Readonly<Record<string, number>> {
+  const sum: Record<string, number> = {};
+  for (const [name, value] of all.flatMap(Object.entries<number>)) sum[name] = (sum[name] ?? 0) + value;
+  return sum;
 }
 
 function certificateTable(

@@ -125,6 +125,8 @@ export interface NativeCapture {
   savedLinks(): NativeSavedLink[] | number;
   saveLink(index: number, rpFilter: number, acceptLocal: number, madeClsact: boolean): number;
   counters(): bigint[] | number;
+  /** Aborts the connections with this mark. Returns how many. */
+  closeConnections(mark: number): number;
 }
 
 export interface NativeSocketMarker {

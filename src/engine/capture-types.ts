@@ -52,6 +52,8 @@ export interface Capture {
   counters(podId: string): CaptureCounters;
   /** Connections older than capture that are still open. */
   keptConnections(podId: string): number;
+  /** Aborts connections older than capture, at both ends. Returns how many. New ones are captured as ever. */
+  closeKept(podId: string): number;
   /** Ids of pods with pins from this or an earlier process. */
   pinned(): readonly string[];
   /** Stops following address changes and closes descriptors. What is attached stays attached (pinned). */

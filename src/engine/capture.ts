@@ -157,6 +157,11 @@ export class KernelCapture implements Capture {
     return this.#countKept(this.#attached(podId));
   }
 
+  closeKept(podId: string): number {
+    const pod = this.#attached(podId);
+    return pod.check('close connections older than capture', pod.native.closeConnections(this.#marks.kept));
+  }
+
   pinned(): readonly string[] {
     return this.#pins.podIds();
   }

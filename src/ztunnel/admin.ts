@@ -1,7 +1,7 @@
 // What the node proxy answers its operator, beside what every process does.
 import { formatSocketAddress } from '../mesh/address.ts';
 import { formatIdentity } from '../mesh/identity.ts';
-import type { EndpointRoute } from '../runtime/admin-server.ts';
+import type { EndpointResponse, EndpointRoute } from '../runtime/admin-server.ts';
 import { jsonResponse } from '../runtime/admin-server.ts';
 import { messageOf } from '../runtime/errors.ts';
 import { finishedFields } from './access-log.ts';
@@ -62,7 +62,27 @@ export function adminRoutes(ztunnel: Ztunnel, version = ''): readonly EndpointRo
         return jsonResponse({ closed: ids.length });
       },
     },
+    {
+      method: 'POST',
+      path: '/connections/close-older',
+      summary: '?pod=<uid|ns/name>: resets the connections of a pod that are older than its capture',
+      handle: ({ query }) => closeOlder(ztunnel, query.get('pod') ?? ''),
+    },
   ];
+}
+
+function closeOlder(ztunnel: Ztunnel, name: string): EndpointResponse {
+  const uid = ztunnel.pods.uidOf(name);
+  const closed = uid === undefined ? undefined : ztunnel.pods.closeKept(uid);
+  if (closed === undefined)
+    return jsonResponse(
+      {
+        code: 'ERR_CULVERT_POD_UNKNOWN',
+        message: uid === undefined ? `this node has no pod "${name}"` : `${name} is not captured`,
+      },
+      404,
+    );
+  return jsonResponse({ closed });
 }
 
 /** Runs the real decision functions on the live snapshot. Throws ERR_CULVERT_WHY_UNKNOWN. */

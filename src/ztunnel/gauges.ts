@@ -31,6 +31,22 @@ export function registerGauges(metrics: Metrics, ztunnel: Ztunnel, tunnels: Tunn
   const mended = metrics
     .gauge({ name: 'culvert_capture_mended', help: 'Audits that found capture amiss, since the start.' })
     .child({});
+  const captured = metrics.counter({
+    name: 'culvert_capture_connections_total',
+    help: 'New connections of captured pods, by what capture did with them.',
+    labels: ['outcome'],
+  });
+  const guarded = metrics.counter({
+    name: 'culvert_capture_guard_packets_total',
+    help: 'TCP packets without the mark of ztunnel that the egress guard saw, by what it did with them.',
+    labels: ['outcome'],
+  });
+  const older = metrics
+    .gauge({
+      name: 'culvert_capture_older_connections',
+      help: 'Open connections that are older than the capture of their pod.',
+    })
+    .child({});
   const connected = metrics
     .gauge({ name: 'culvert_xds_connected', help: '1 while the controller is connected.' })
     .child({});
@@ -56,6 +72,12 @@ export function registerGauges(metrics: Metrics, ztunnel: Ztunnel, tunnels: Tunn
     }
     for (const [phase, count] of Object.entries(ztunnel.pods.counts())) pods.child({ phase }).set(count);
     mended.set(ztunnel.pods.mended);
+    older.set(ztunnel.pods.keptConnections);
+    for (const [name, total] of Object.entries(ztunnel.pods.captureTotals)) {
+      const outcome = name.replace(/^guard_/, '');
+      const counter = (outcome === name ? captured : guarded).child({ outcome });
+      counter.inc(total - counter.value);
+    }
     connected.set(ztunnel.control.status().state === 'connected' ? 1 : 0);
     expired.set(ztunnel.identities.expired.length);
     const expiries = ztunnel.identities.list().flatMap(({ notAfterMs }) => notAfterMs ?? []);

@@ -37,6 +37,8 @@ export interface PodStatus {
   readonly connections: number;
   /** Connections older than capture that are still open. */
   readonly olderConnections: number;
+  /** What capture did with its connections since it was first captured, by outcome. */
+  readonly capture: Readonly<Record<string, number>>;
 }
 
 export interface CertificateReport {
@@ -79,6 +81,7 @@ export function statusOf(ztunnel: Ztunnel, version: string): StatusReport {
       faults: view.faults.map((fault) => `${fault.what}: ${fault.detail}`),
       connections: ztunnel.table.countOf(view.announcement.uid),
       olderConnections: view.keptConnections,
+      capture: view.counters,
     })),
     certificates: certificatesOf(ztunnel),
     counters: {

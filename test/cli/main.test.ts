@@ -13,7 +13,16 @@ describe('the command line', () => {
   it('explains itself and every command', async () => {
     const terminal = recordedTerminal();
     assert.equal(await run(['--help'], terminal), 0);
-    for (const command of ['controller', 'ztunnel', 'playground', 'status', 'why', 'policy', 'completion']) {
+    for (const command of [
+      'controller',
+      'ztunnel',
+      'playground',
+      'status',
+      'why',
+      'close-older',
+      'policy',
+      'completion',
+    ]) {
       assert.match(terminal.out(), new RegExp(`^  ${command}\\b`, 'm'));
       const own = recordedTerminal();
       assert.equal(await run([command, '--help'], own), 0);

@@ -31,6 +31,7 @@ const ztunnel: ZtunnelReport = {
       connections: 3,
       faults: [],
       olderConnections: 12,
+      capture: { outbound_captured: 40, guard_dropped: 2, assign_failed: 0 },
     },
   ],
   certificates: [
@@ -129,6 +130,9 @@ describe('status and why', () => {
     assert.match(out, /^controller controller +ready +2h30m +9 objects, 1 client$/m);
     assert.match(out, /^ztunnel node1 +ready +2h30m +1 of 1 pods captured, xds connected$/m);
     assert.match(out, /^ {2}shop\/frontend +10\.0\.1\.2 +yes +12$/m);
+    assert.match(out, /^ {2}shop\/frontend: 12 connections are older than capture/m);
+    assert.match(out, /`culvert\s+close-older\s+shop\/frontend`/);
+    assert.match(out, /^ {2}capture: outbound_captured 40, guard_dropped 2$/m);
     assert.match(out, /spiffe:\/\/cluster\.local\/ns\/shop\/sa\/frontend +valid +23h59m/);
     for (const line of out.split('\n')) assert.ok(line.length <= 80, line);
   });

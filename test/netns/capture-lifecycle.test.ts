@@ -164,6 +164,42 @@ describe('capture over time', function () {
     assert.equal(await captured.ask('still'), `out:still from ${podIp}`);
   });
 
+  it('closes connections that are older than capture on request, at both ends, and no others', async () => {
+    const outward = await net.hold(net.pod, peerIp, peerPort);
+    const outward6 = await net.hold(net.pod, peerIp6, peerPort);
+    const mapped = await net.hold(net.pod, peerIp, peerPort, '--mapped');
+    const inward = await net.hold(net.peer, podIp, podPort);
+    const own = await net.hold(net.pod, '127.0.0.1', podPort);
+    assert.equal(await own.ask('before'), 'before from 127.0.0.1');
+    const agent = start();
+    assert.equal((await agent.attach()).keptConnections, 4);
+    const captured = await net.hold(net.pod, peerIp, peerPort);
+    assert.equal(await captured.ask('before'), `out:before from ${podIp}`);
+    const entered = await net.hold(net.peer, podIp, podPort);
+    assert.equal(await entered.ask('before'), `in:before from ${peerIp}`);
+
+    assert.equal(await agent.closeKept(), 4);
+
+    for (const [old, ending] of [
+      [outward, /^(ECONNABORTED|EPIPE)$/],
+      [outward6, /^(ECONNABORTED|EPIPE)$/],
+      [mapped, /^(ECONNABORTED|EPIPE)$/],
+      [inward, /^(ECONNRESET|EPIPE)$/],
+    ] as const)
+      assert.match(await old.ask('after'), ending);
+    await settles(() => {
+      const open = run('ip', 'netns', 'exec', net.peer, 'ss', '-Htn', 'state', 'established');
+      // The far ends of the three that were dialled out, and the near end of the one that came in.
+      assert.equal(open.trim().split('\n').length, 2, open);
+    });
+    assert.equal(await captured.ask('after'), `after from ${podIp}`);
+    assert.equal(await entered.ask('after'), `after from ${peerIp}`);
+    assert.equal(await own.ask('after'), 'after from 127.0.0.1');
+    assert.equal(await agent.keptConnections(), 0);
+    assert.equal(await agent.closeKept(), 0);
+    assert.equal(await net.ask(net.pod, peerIp, peerPort), `out:ping from ${podIp}`);
+  });
+
   it('does not count connections of the pod with itself as older than capture', async () => {
     const own = await net.hold(net.pod, '127.0.0.1', podPort);
     assert.equal(await own.ask('before'), 'before from 127.0.0.1');

@@ -37,6 +37,7 @@ const methods: Record<string, (argument: never) => unknown> = {
   audit: (podId: string) => capture.audit(podId),
   counters: (podId: string) => capture.counters(podId),
   keptConnections: (podId: string) => capture.keptConnections(podId),
+  closeKept: (podId: string) => capture.closeKept(podId),
   pinned: () => capture.pinned(),
   faults: () => faults,
   close: () => capture.close(),

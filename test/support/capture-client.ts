@@ -84,6 +84,10 @@ export class CaptureAgent {
     return (await this.call('keptConnections', this.podId)) as number;
   }
 
+  async closeKept(): Promise<number> {
+    return (await this.call('closeKept', this.podId)) as number;
+  }
+
   async pinned(): Promise<string[]> {
     return (await this.call('pinned')) as string[];
   }

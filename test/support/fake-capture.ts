@@ -11,6 +11,10 @@ export class FakeCapture implements Capture {
   readonly attached = new Map<string, Omit<CaptureSpec, 'netns' | 'listeners'>>();
   readonly released = new Set<string>();
   readonly faults = new Map<string, readonly CaptureFault[]>();
+  readonly counted = new Map<string, CaptureCounters>();
+  readonly kept = new Map<string, number>();
+  /** Pods whose connections were counted, each time. */
+  readonly walks: string[] = [];
   readonly pins: Set<string>;
   failAttach: Error | undefined;
   closed = false;
@@ -26,7 +30,7 @@ export class FakeCapture implements Capture {
     this.released.delete(spec.podId);
     this.pins.add(spec.podId);
     this.faults.delete(spec.podId);
-    return { adopted, keptConnections: 0, netnsCookie: 7n };
+    return { adopted, keptConnections: this.kept.get(spec.podId) ?? 0, netnsCookie: 7n };
   }
 
   update(spec: Omit<CaptureSpec, 'netns' | 'listeners'>): void {
@@ -47,12 +51,19 @@ export class FakeCapture implements Capture {
     return this.faults.get(podId) ?? [];
   }
 
-  counters(): CaptureCounters {
-    return {};
+  counters(podId: string): CaptureCounters {
+    return this.counted.get(podId) ?? {};
   }
 
-  keptConnections(): number {
-    return 0;
+  keptConnections(podId: string): number {
+    this.walks.push(podId);
+    return this.kept.get(podId) ?? 0;
+  }
+
+  closeKept(podId: string): number {
+    const closed = this.kept.get(podId) ?? 0;
+    this.kept.delete(podId);
+    return closed;
   }
 
   pinned(): readonly string[] {

@@ -188,8 +188,8 @@ export class Topology {
   }
 
   /** A connection that stays: `ask` sends a line over it. */
-  async hold(name: string, host: string, port: number): Promise<Program> {
-    const program = this.start(name, 'python3', tool, 'hold', host, String(port));
+  async hold(name: string, host: string, port: number, ...options: readonly string[]): Promise<Program> {
+    const program = this.start(name, 'python3', tool, 'hold', host, String(port), ...options);
     const first = await program.line();
     if (!first.startsWith('connected')) throw new Error(`cannot connect to ${host}:${port}: ${first}`);
     return program;

@@ -303,6 +303,42 @@ describe('a node proxy', () => {
     assert.match(body, /culvert_xds_connected 1/);
   });
 
+  it('renders what capture counted, for all its pods together', async () => {
+    capture.kept.set('pod-cart', 2);
+    addMesh();
+    await addPods();
+    for (const pod of ['pod-cart', 'pod-frontend'])
+      capture.counted.set(pod, { outbound_captured: 20n, guard_dropped: 3n });
+
+    for (let scrape = 0; scrape < 2; scrape++) {
+      const { body } = await metrics.render();
+      assert.match(body, /culvert_capture_connections_total\{outcome="outbound_captured"\} 40/);
+      assert.match(body, /culvert_capture_guard_packets_total\{outcome="dropped"\} 6/);
+      assert.match(body, /culvert_capture_older_connections 2/);
+    }
+    assert.deepEqual(statusOf(ztunnel, '1.0').pods[0]?.capture, { outbound_captured: 20, guard_dropped: 3 });
+  });
+
+  it('closes the connections of a pod that are older than its capture', async () => {
+    capture.kept.set('pod-cart', 2);
+    addMesh();
+    await addPods();
+    const close = async (pod: string): Promise<unknown> => {
+      const route = adminRoutes(ztunnel).find(({ path }) => path === '/connections/close-older');
+      const query = new URLSearchParams({ pod });
+      const request = { method: 'POST', path: '', query, headers: {}, body: Buffer.alloc(0) } as const;
+      const answer = await route?.handle(request);
+      return [answer?.status ?? 200, JSON.parse(answer?.body ?? '')];
+    };
+
+    assert.deepEqual(await close('shop/cart'), [200, { closed: 2 }]);
+    assert.deepEqual(await close('pod-frontend'), [200, { closed: 0 }]);
+    assert.equal(statusOf(ztunnel, '1.0').pods[0]?.olderConnections, 0);
+    const [status, body] = (await close('shop/crat')) as [number, { code: string }];
+    assert.equal(status, 404);
+    assert.equal(body.code, 'ERR_CULVERT_POD_UNKNOWN');
+  });
+
   it('explains a decision by the objects it came from', async () => {
     addMesh();
     await addPods();

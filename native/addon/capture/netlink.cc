@@ -1,6 +1,5 @@
 #include "capture/netlink.h"
 
-#include <linux/netlink.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -17,9 +16,9 @@ Request::Request(uint16_t type, uint16_t flags) {
   header->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | flags);
 }
 
-int Netlink::Open(int netns, uint32_t groups) {
+int Netlink::Open(int netns, uint32_t groups, int protocol) {
   return InNetns(netns, [&] {
-    Fd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (groups ? SOCK_NONBLOCK : 0), NETLINK_ROUTE));
+    Fd fd(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | (groups ? SOCK_NONBLOCK : 0), protocol));
     if (!fd) return -errno;
     sockaddr_nl address = {};
     address.nl_family = AF_NETLINK;

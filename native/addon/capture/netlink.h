@@ -1,7 +1,8 @@
-// A route netlink socket of one network namespace: one request, its answers, an errno.
+// A netlink socket of one network namespace: one request, its answers, an errno.
 #pragma once
 
 #include <libmnl/libmnl.h>
+#include <linux/netlink.h>
 
 #include <cstdint>
 #include <functional>
@@ -49,7 +50,7 @@ void EachNested(const nlattr* nest, Each each) {
 class Netlink {
  public:
   // Opens the socket in `netns`. `groups` is a bit mask of RTMGRP_*, 0 for requests only. Returns 0 or -errno.
-  int Open(int netns, uint32_t groups);
+  int Open(int netns, uint32_t groups, int protocol = NETLINK_ROUTE);
   // Sends a request that is acknowledged. Returns 0 or -errno.
   int Change(Request& request);
   // Sends a dump request and calls `each` for every message of the answer. Returns 0 or -errno.

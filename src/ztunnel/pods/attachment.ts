@@ -4,13 +4,14 @@ import type { Capture, CaptureSpec } from '../../engine/capture-types.ts';
 import type { Engine } from '../../engine/types.ts';
 import type { IpAddress } from '../../mesh/address.ts';
 import type { PodSettings } from '../../mesh/pod-settings.ts';
-import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { CaptureCounts } from './capture-counts.ts';
 import type { Pod } from './pod.ts';
 
 export interface AttachmentOptions {
   readonly engine: Engine;
   readonly capture: Capture;
+  readonly counts: CaptureCounts;
   readonly logger: Logger;
   readonly ipv6: boolean;
   /** Addresses of the node beside those in a pod's settings. */
@@ -26,13 +27,14 @@ export class Attachment {
 
   /** Idempotent. What fails leaves a pod that was not attached as it was. */
   attach(pod: Pod, settings: PodSettings, identity: string): void {
-    const { engine, capture, ipv6, logger } = this.#options;
+    const { engine, capture, counts, ipv6, logger } = this.#options;
     const { uid, netns } = pod;
     const listeners = engine.addPod(uid, netns, { tlsIdentity: identity, ipv6 });
     try {
       const result = capture.attach({ ...this.#specOf(uid, settings), netns, listeners });
       pod.adopted ||= result.adopted;
       pod.netnsCookie = result.netnsCookie;
+      counts.begin(uid, result.keptConnections);
       logger.info('captured', {
         pod: uid,
         name: `${settings.namespace}/${settings.name}`,
@@ -78,7 +80,8 @@ export class Attachment {
 
   /** Takes everything away; what is open is closed. Idempotent. */
   detach(pod: Pod): void {
-    const { engine, capture, logger } = this.#options;
+    const { engine, capture, counts, logger } = this.#options;
+    counts.end(pod.uid);
     if (pod.attached !== undefined) engine.removePod(pod.uid, 0);
     capture.detach(pod.uid);
     pod.attached = undefined;
@@ -90,16 +93,14 @@ export class Attachment {
     logger.info('no longer captured', { pod: pod.uid });
   }
 
-  /** Connections older than capture that are still open; none where that cannot be seen. */
-  keptConnections(pod: Pod): number {
+  /** Closes connections older than capture. Returns how many; throws if the kernel cannot. */
+  closeKept(pod: Pod): number {
     if (pod.attached === undefined) return 0;
-    try {
-      return this.#options.capture.keptConnections(pod.uid);
-    } catch (error) {
-      // A namespace that is going away cannot be looked into; `status` must not fail for it.
-      this.#options.logger.debug('cannot count connections', { pod: pod.uid, error: messageOf(error) });
-      return 0;
-    }
+    const { capture, counts, logger } = this.#options;
+    const closed = capture.closeKept(pod.uid);
+    counts.forgetKept(pod.uid);
+    logger.info('closed connections older than capture, as was asked', { pod: pod.uid, connections: closed });
+    return closed;
   }
 
   #specOf(podId: string, settings: PodSettings): Omit<CaptureSpec, 'netns' | 'listeners'> {

@@ -12,6 +12,8 @@ import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { ZtunnelError } from '../errors.ts';
 import { Attachment } from './attachment.ts';
+import type { Counts } from './capture-counts.ts';
+import { CaptureCounts } from './capture-counts.ts';
 import { isSameNamespace, openNamespace } from './netns-file.ts';
 import type { Pod, PodView } from './pod.ts';
 import { isSettled, newPod, stateOf } from './pod.ts';
@@ -49,6 +51,7 @@ export class PodManager {
   readonly #options: PodManagerOptions;
   readonly #logger: Logger;
   readonly #attachment: Attachment;
+  readonly #counts: CaptureCounts;
   readonly #pods = new Map<string, Pod>();
   /** Uids to look at; `audits` those whose capture is to be compared as well. */
   readonly #queue = new Set<string>();
@@ -65,7 +68,8 @@ export class PodManager {
   constructor(options: PodManagerOptions) {
     this.#options = options;
     this.#logger = options.logger.child('pods');
-    this.#attachment = new Attachment({ ...options, logger: this.#logger });
+    this.#counts = new CaptureCounts({ ...options, logger: this.#logger });
+    this.#attachment = new Attachment({ ...options, counts: this.#counts, logger: this.#logger });
     for (const uid of options.capture.pinned()) this.#orphans.set(uid, 0);
     this.#armAudit();
   }
@@ -84,12 +88,36 @@ export class PodManager {
     return this.#mended;
   }
 
+  /** What capture has counted on this node since the start, by outcome. Never goes back. */
+  get captureTotals(): Counts {
+    return this.#counts.totals();
+  }
+
+  /** Connections older than the capture of their pod that are open on this node. */
+  get keptConnections(): number {
+    return this.#counts.kept();
+  }
+
+  /** Closes a pod's connections older than capture. Undefined if it is not captured; throws if the kernel cannot. */
+  closeKept(podId: string): number | undefined {
+    const pod = this.#pods.get(podId);
+    return pod?.attached === undefined ? undefined : this.#attachment.closeKept(pod);
+  }
+
   settingsOf(podId: string): PodSettings | undefined {
     const pod = this.#pods.get(podId);
     if (pod === undefined) return undefined;
     return (
       this.#options.settingsOf(pod.announcement.namespace, pod.announcement.name) ?? pod.attached?.settings
     );
+  }
+
+  /** The uid of a pod that is named by it or as `namespace/name`. */
+  uidOf(name: string): string | undefined {
+    if (this.#pods.has(name)) return name;
+    for (const [uid, { announcement }] of this.#pods)
+      if (`${announcement.namespace}/${announcement.name}` === name) return uid;
+    return undefined;
   }
 
   has(podId: string): boolean {
@@ -121,7 +149,8 @@ export class PodManager {
   *views(): IterableIterator<PodView> {
     for (const [uid, pod] of this.#pods) {
       const { announcement, phase, detail, identity, faults, adopted, netnsCookie } = pod;
-      const keptConnections = this.#attachment.keptConnections(pod);
+      const keptConnections = this.#counts.kept(uid);
+      const counters = this.#counts.of(uid);
       const settings = this.settingsOf(uid);
       yield {
         announcement,
@@ -133,6 +162,7 @@ export class PodManager {
         adopted,
         netnsCookie,
         keptConnections,
+        counters,
       };
     }
   }

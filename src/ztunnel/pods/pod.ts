@@ -4,6 +4,7 @@ import type { FileDescriptor } from '../../engine/types.ts';
 import type { PodSettings } from '../../mesh/pod-settings.ts';
 import { Backoff } from '../../runtime/backoff.ts';
 import type { Timer } from '../../runtime/clock.ts';
+import type { Counts } from './capture-counts.ts';
 import type { PodAnnouncement, PodPhase, PodState } from './pod-source.ts';
 import type { AttachedPod } from './reconcile.ts';
 
@@ -19,6 +20,8 @@ export interface PodView {
   readonly netnsCookie: bigint | undefined;
   /** Connections older than capture that are still open. */
   readonly keptConnections: number;
+  /** What has been counted since it was first captured, by outcome. */
+  readonly counters: Counts;
 }
 
 export interface Pod {
