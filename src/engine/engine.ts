@@ -100,6 +100,7 @@ class AddonEngine implements Engine {
   #waiting: (() => boolean)[] = [];
   #retry: NodeJS.Timeout | undefined;
   #drained: (() => void)[] = [];
+  #draining = false;
   #closed = false;
 
   constructor(Native: NativeEngineClass, options: EngineOptions, onEvents: EngineEventHandler) {
@@ -112,6 +113,11 @@ class AddonEngine implements Engine {
     netns: FileDescriptor,
     options: { readonly tlsIdentity: string; readonly ipv6: boolean },
   ): Listeners {
+    if (this.#draining)
+      throw new EngineError(
+        'ERR_CULVERT_ENGINE_DRAINING',
+        `pod ${podId} comes too late: the engine is draining`,
+      );
     const made = this.#native.addPod(podId, netns, options.tlsIdentity, options.ipv6);
     if (typeof made === 'number') {
       throw new EngineError('ERR_CULVERT_ENGINE_FAILED', `cannot listen in the namespace of pod ${podId}`, {
@@ -183,6 +189,7 @@ class AddonEngine implements Engine {
 
   async drain(deadlineMs: number): Promise<void> {
     if (this.#closed) return;
+    this.#draining = true;
     const { promise, resolve } = Promise.withResolvers<undefined>();
     this.#drained.push(() => resolve(undefined));
     this.#native.drain(deadlineMs);

@@ -11,6 +11,8 @@ export type EngineErrorCode =
   | 'ERR_CULVERT_CAPTURE_UNKNOWN_POD'
   /** An argument that no kernel call could make sense of. */
   | 'ERR_CULVERT_ENGINE_ARGUMENT'
+  /** A drain has begun: the engine takes no pod any more. */
+  | 'ERR_CULVERT_ENGINE_DRAINING'
   /** The native engine refused a command or could not start. */
   | 'ERR_CULVERT_ENGINE_FAILED';
 

@@ -234,7 +234,10 @@ export interface LiveBytes {
 
 /** What the rest of Culvert sees of the engine. */
 export interface Engine {
-  /** Makes the pod's listeners inside `netns` and starts accepting. Idempotent by podId. */
+  /**
+   * Makes the pod's listeners inside `netns` and starts accepting. Idempotent by podId. Throws
+   * ERR_CULVERT_ENGINE_DRAINING once `drain` was called.
+   */
   addPod(
     podId: string,
     netns: FileDescriptor,

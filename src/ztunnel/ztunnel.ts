@@ -178,7 +178,7 @@ export class Ztunnel {
   async drain(graceMs: number): Promise<void> {
     const { logger, podSources } = this.options;
     logger.info('draining', { connections: this.table.size, grace_ms: graceMs });
-    this.pods.endAudits();
+    this.pods.beginDrain();
     for (const source of podSources) await source.close();
     await this.engine.drain(graceMs);
   }

@@ -175,6 +175,52 @@ describe('the life of an engine', () => {
     assert.ok((await node.closed(2)).some((event) => event.reason === 'drained'));
   });
 
+  it('is drained at the deadline though a pod is to be added meanwhile, which is refused from then on', async () => {
+    await arrange();
+    const socket = await openOne();
+    const outcome = fate(socket);
+
+    const from = Date.now();
+    const drained = node.engine.drain(300);
+    await assert.rejects(node.addPod('late', clientId), { code: 'ERR_CULVERT_ENGINE_DRAINING' });
+    await assert.rejects(node.addPod('client', clientId), { code: 'ERR_CULVERT_ENGINE_DRAINING' });
+    await drained;
+
+    assert.ok(Date.now() - from >= 290 && Date.now() - from < 5000, `${Date.now() - from} ms`);
+    assert.equal(await outcome, 'ECONNRESET');
+    assert.equal(await fate(await dial(client.outbound)), 'ECONNREFUSED');
+    await assert.rejects(node.addPod('later', clientId), { code: 'ERR_CULVERT_ENGINE_DRAINING' });
+  });
+
+  it('is drained at the deadline though a pod was removed before with more time than that', async () => {
+    await arrange();
+    const socket = await openOne();
+    const outcome = fate(socket);
+    node.engine.removePod('client', 60_000);
+    node.engine.removePod('server', 60_000);
+
+    const from = Date.now();
+    await node.engine.drain(200);
+
+    assert.ok(Date.now() - from < 5000, `${Date.now() - from} ms`);
+    assert.equal(await outcome, 'ECONNRESET');
+    const { connections, tunnelsInbound, tunnelsOutbound } = node.engine.stats();
+    assert.deepEqual([connections, tunnelsInbound, tunnelsOutbound], [0, 0, 0]);
+  });
+
+  it('is drained at the earlier of two deadlines', async () => {
+    await arrange();
+    await openOne();
+
+    const from = Date.now();
+    const patient = node.engine.drain(60_000);
+    await node.engine.drain(100);
+    await patient;
+
+    assert.ok(Date.now() - from < 5000, `${Date.now() - from} ms`);
+    assert.equal(node.engine.stats().connections, 0);
+  });
+
   it('closes while busy, and tells the end of each connection', async () => {
     await arrange();
     const sockets = await Promise.all(Array.from({ length: 50 }, () => dial(client.outbound)));

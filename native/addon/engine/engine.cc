@@ -14,6 +14,9 @@
 
 namespace culvert {
 
+/** How long after its deadline a drain waits for the threads to close what is left. */
+static constexpr Nanos kCloseGrace = 200 * kMillisecond;
+
 /** CPUs by affinity and by the cgroup's quota, at least 1. */
 static int CpusAllowed() {
   cpu_set_t set;
@@ -75,6 +78,7 @@ Loop& Engine::LeastLoaded(int avoid) {
 }
 
 int Engine::AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3]) {
+  if (draining_) return ESHUTDOWN;
   auto found = pods_.find(id);
   std::shared_ptr<Pod> pod = found == pods_.end() ? std::make_shared<Pod>() : found->second;
   if (found == pods_.end()) {
@@ -227,16 +231,33 @@ void Engine::Close(ConnectionId id, Reason reason) {
 }
 
 void Engine::Drain(int deadline_ms) {
+  draining_ = true;
   for (auto& [id, pod] : pods_) EndPod(pod, deadline_ms);
   pods_.clear();
-  loop(0).PostAlways(Task([this](Loop& loop) { CheckDrained(loop); }));
+  loop(0).PostAlways(Task([this, deadline_ms](Loop& loop) {
+    Nanos deadline = loop.now() + static_cast<Nanos>(deadline_ms < 0 ? 0 : deadline_ms) * kMillisecond;
+    bool waiting = drain_deadline_ != 0;
+    if (!waiting || deadline < drain_deadline_) drain_deadline_ = deadline;
+    if (!waiting) CheckDrained(loop);
+  }));
 }
 
 void Engine::CheckDrained(Loop& loop) {
-  if (table_.size() == 0 && counters_.tunnels_inbound == 0 && counters_.tunnels_outbound == 0) {
+  bool empty = table_.size() == 0 && counters_.tunnels_inbound == 0 && counters_.tunnels_outbound == 0;
+  if (empty || loop.now() >= drain_deadline_ + kCloseGrace) {
+    drain_deadline_ = 0;
     return events_.Report(EventRecord(EventKind::kDrained, 0));
   }
+  // Again and again: a connection may have been on its way between two threads. And everything, also what a pod has
+  // left that was removed before with more time than the drain has.
+  if (loop.now() >= drain_deadline_) CloseAll();
   loop.After(20, [this, &loop] { CheckDrained(loop); });
+}
+
+void Engine::CloseAll() {
+  for (auto& each : loops_) {
+    each->PostAlways(Task([](Loop& loop) { loop.CloseConnections(Reason::kDrained); }));
+  }
 }
 
 bool Engine::LiveBytes(ConnectionId id, uint64_t* sent, uint64_t* received) {

@@ -34,7 +34,7 @@ class Engine {
   void Stop();
   bool stopped() const { return stopped_; }
 
-  /** 0 and the listeners' numbers, or an errno. The numbers stay the engine's. */
+  /** 0 and the listeners' numbers, or an errno: ESHUTDOWN once a drain has begun. The numbers stay the engine's. */
   int AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3]);
   void RemovePod(const std::string& id, int drain_ms);
   bool SetIdentity(const IdentityMaterial& material, std::string* error);
@@ -46,7 +46,10 @@ class Engine {
   bool DecideDeliver(ConnectionId id, DeliverDecision decision);
   bool DecideRefuse(ConnectionId id, Reason reason, int http_status);
   void Close(ConnectionId id, Reason reason);
-  /** Reports `drained` when nothing is open any more; what is left at the deadline is closed. */
+  /**
+   * Takes no pod any more. Reports `drained` when nothing is open; what is left at the deadline is closed, whatever it
+   * belongs to. Again: an earlier deadline counts.
+   */
   void Drain(int deadline_ms);
   bool LiveBytes(ConnectionId id, uint64_t* sent, uint64_t* received);
 
@@ -74,6 +77,7 @@ class Engine {
   void EndPod(const std::shared_ptr<Pod>& pod, int drain_ms);
   void RetireTunnels(const std::string& identity, uint64_t before_version);
   void CheckDrained(Loop& loop);
+  void CloseAll();
 
   const Options options_;
   EventQueue events_;
@@ -89,6 +93,9 @@ class Engine {
   std::atomic<TunnelId> next_tunnel_{1};
   bool started_ = false;
   bool stopped_ = false;
+  bool draining_ = false;
+  /** Loop 0's: when what is left is closed; 0 while nobody waits for the end of a drain. */
+  Nanos drain_deadline_ = 0;
   /** Loop 0's: what `overload` has already told. */
   std::vector<uint64_t> told_;
 };

@@ -130,11 +130,13 @@ void Loop::RunTasks() {
   for (Task& task : tasks) task.Run(*this);
 }
 
+void Loop::CloseConnections(Reason reason) {
+  while (auto* node = connections_.front()) static_cast<Connection*>(node)->Terminate(reason, 0, EndedBy::kEngine);
+  while (auto* node = tunnels_.front()) static_cast<Tunnel*>(node)->Abort(reason, 0, "");
+}
+
 void Loop::CloseEverything() {
-  while (auto* node = connections_.front()) {
-    static_cast<Connection*>(node)->Terminate(Reason::kClosedByRequest, 0, EndedBy::kEngine);
-  }
-  while (auto* node = tunnels_.front()) static_cast<Tunnel*>(node)->Abort(Reason::kClosedByRequest, 0, "");
+  CloseConnections(Reason::kClosedByRequest);
   List<Runnable> ready;
   ready.TakeAll(run_queue_);
   while (ready.PopFront() != nullptr) continue;

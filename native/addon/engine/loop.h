@@ -17,6 +17,7 @@
 #include "output_buffer.h"
 #include "task.h"
 #include "timer_wheel.h"
+#include "types.h"
 
 namespace culvert {
 
@@ -83,6 +84,8 @@ class Loop {
   void Arm(Timer& timer, int ms) { wheel_.Arm(timer, ms, now_); }
   /** Runs `what` once after `ms`, unless the thread ends before. */
   void After(int ms, std::function<void()> what);
+  /** Ends every connection and tunnel of this thread. */
+  void CloseConnections(Reason reason);
   void Bury(std::unique_ptr<Mortal> dead) { dead_.push_back(std::move(dead)); }
 
   Engine& engine() { return engine_; }

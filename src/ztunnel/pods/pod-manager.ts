@@ -61,7 +61,7 @@ export class PodManager {
   #ordinal = 0;
   #pumping: NodeJS.Immediate | undefined;
   #auditTimer: Timer | undefined;
-  #auditsEnded = false;
+  #nodeDrains = false;
   #closed = false;
   #mended = 0;
 
@@ -174,9 +174,12 @@ export class PodManager {
     return counts;
   }
 
-  /** From now on nothing is compared or mended: listeners that a drain has closed shall stay closed. */
-  endAudits(): void {
-    this.#auditsEnded = true;
+  /**
+   * From now on no pod is attached, compared or mended: listeners that a drain has closed shall stay closed, and who
+   * still waits for settings or a certificate is its successor's to capture.
+   */
+  beginDrain(): void {
+    this.#nodeDrains = true;
     this.#auditTimer?.cancel();
   }
 
@@ -304,12 +307,13 @@ export class PodManager {
     switch (step.kind) {
       case 'none':
         if (step.phase === 'left_alone') this.#dropIdentity(pod);
-        if (this.#audits.delete(pod.uid) && !this.#auditsEnded && this.#attachment.audit(pod))
+        if (this.#audits.delete(pod.uid) && !this.#nodeDrains && this.#attachment.audit(pod))
           this.#mended += 1;
         return this.#settle(pod, step.phase, '');
       case 'wait':
         return this.#settle(pod, 'waiting', step.detail);
       case 'attach':
+        if (this.#nodeDrains) return this.#settle(pod, 'waiting', 'another proxy: this one is draining');
         this.#attachment.attach(pod, step.settings, step.identity);
         return this.#settle(pod, 'running', '');
       case 'update':

@@ -86,6 +86,7 @@ describe('a pod', () => {
     netns: join(directory, file),
   });
   const phase = () => [...manager.views()][0]?.phase;
+  const detail = () => [...manager.views()][0]?.detail;
   const becomes = (wanted: string | undefined) => eventually(`phase ${wanted}`, () => phase() === wanted);
 
   it('is captured once its settings and certificate are there', async () => {
@@ -230,7 +231,7 @@ describe('a pod', () => {
     manager.session().add(announcement());
     await becomes('running');
     clock.advance(100); // an audit is due
-    manager.endAudits();
+    manager.beginDrain();
     capture.faults.set('u1', [{ what: 'listener missing', detail: 'outbound' }]);
 
     clock.advance(1000);
@@ -239,6 +240,37 @@ describe('a pod', () => {
     await new Promise(setImmediate);
 
     assert.equal(manager.mended, 0);
+  });
+
+  for (const [missing, arrives] of [
+    ['settings', () => (settings = cartSettings())],
+    ['certificate', () => (certified = true)],
+  ] as const) {
+    it(`whose ${missing} arrive${missing === 'settings' ? '' : 's'} after a drain began is not captured`, async () => {
+      if (missing === 'settings') settings = undefined;
+      else certified = false;
+      manager.session().add(announcement());
+      await becomes('waiting');
+
+      manager.beginDrain();
+      arrives();
+      manager.reconsider();
+      await eventually('the pod was looked at again', () => detail()?.includes('draining') === true);
+
+      assert.equal(capture.attached.size, 0);
+      assert.equal(engine.pods.size, 0);
+      assert.equal(phase(), 'waiting');
+    });
+  }
+
+  it('that is announced after a drain began waits for the next proxy', async () => {
+    manager.beginDrain();
+
+    manager.session().add(announcement());
+    await eventually('the pod was looked at', () => detail()?.includes('draining') === true);
+
+    assert.equal(capture.attached.size, 0);
+    assert.equal(engine.pods.size, 0);
   });
 
   it('of an earlier process is adopted if named, released after the snapshot if not', async () => {
