@@ -72,7 +72,9 @@ export function adminRoutes(ztunnel: Ztunnel, version = ''): readonly EndpointRo
 }
 
 function closeOlder(ztunnel: Ztunnel, name: string): EndpointResponse {
-  const uid = ztunnel.pods.uidOf(name);
+  const uid = [...ztunnel.pods.views()]
+    .map(({ announcement }) => announcement)
+    .find((pod) => pod.uid === name || `${pod.namespace}/${pod.name}` === name)?.uid;
   const closed = uid === undefined ? undefined : ztunnel.pods.closeKept(uid);
   if (closed === undefined)
     return jsonResponse(

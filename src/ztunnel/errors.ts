@@ -7,6 +7,8 @@ export type ZtunnelErrorCode =
   | 'ERR_CULVERT_POD_NETNS'
   /** A pod that was waited for did not run in time. */
   | 'ERR_CULVERT_POD_NOT_READY'
+  /** A request names a pod that this node does not capture. */
+  | 'ERR_CULVERT_POD_UNKNOWN'
   /** The node serves as many pods as its setting allows. */
   | 'ERR_CULVERT_POD_LIMIT'
   /** The pod source cannot listen or watch where it was told to. */

@@ -72,8 +72,8 @@ export function registerGauges(metrics: Metrics, ztunnel: Ztunnel, tunnels: Tunn
     }
     for (const [phase, count] of Object.entries(ztunnel.pods.counts())) pods.child({ phase }).set(count);
     mended.set(ztunnel.pods.mended);
-    older.set(ztunnel.pods.keptConnections);
-    for (const [name, total] of Object.entries(ztunnel.pods.captureTotals)) {
+    older.set(ztunnel.pods.captureCounts.kept());
+    for (const [name, total] of Object.entries(ztunnel.pods.captureCounts.totals())) {
       const outcome = name.replace(/^guard_/, '');
       const counter = (outcome === name ? captured : guarded).child({ outcome });
       counter.inc(total - counter.value);

@@ -2,7 +2,17 @@
 // prefix, `out:` or `in:`. Each pitfall of docs/ARCHITECTURE.md's redirect section has its test.
 import { strict as assert } from 'node:assert';
 import { CaptureAgent, settles } from '../support/capture-client.ts';
-import { nodeIp, nodeIp6, peerIp, peerIp6, podIp, podIp6, requireRoot, Topology } from '../support/netns.ts';
+import {
+  nodeIp,
+  nodeIp6,
+  peerIp,
+  peerIp6,
+  podIp,
+  podIp6,
+  requireRoot,
+  run,
+  Topology,
+} from '../support/netns.ts';
 
 describe('a captured pod', function () {
   this.timeout(60_000);
@@ -75,6 +85,10 @@ describe('a captured pod', function () {
         await settles(async () => assert.ok(((await agent.counters())[counter] ?? 0) > before));
       });
     }
+
+    it('is refused over IPv6 when bound to the device', async () => {
+      assert.equal(await net.ask(net.pod, peerIp6, peerPort, '--device', 'eth0', '--timeout', '2'), 'EACCES');
+    });
 
     it('is refused to a link-local address', async () => {
       const port = await net.serve(net.router);
@@ -161,6 +175,19 @@ describe('a captured pod', function () {
 
     assert.deepEqual(await agent.audit(), []);
     assert.equal(await net.ask(net.pod, peerIp, peerPort), `out:ping from ${podIp}`);
+  });
+
+  it('reports settings of an interface that somebody changed, and attach mends them', async () => {
+    run('ip', 'netns', 'exec', net.pod, 'sysctl', '-qw', 'net.ipv4.conf.eth0.accept_local=0');
+    assert.deepEqual(
+      (await agent.audit()).map((fault) => fault.what),
+      ['interface settings'],
+    );
+
+    await agent.attach();
+
+    assert.deepEqual(await agent.audit(), []);
+    assert.equal(await net.ask(net.peer, podIp, podPort), `in:ping from ${peerIp}`);
   });
 
   it('reports no fault of its own', async () => {

@@ -17,16 +17,22 @@ export type ServerMode =
   | 'source' // reads `<bytes>\n`, sends that many, and its end; keeps reading
   | 'farewell' // says `bye` and sends its end at once, then reads on and remembers how much came
   | 'peer' // says the client's address as it sees it
+  | 'peerPort' // says the client's port as it sees it
   | 'reset'; // resets the connection after the first byte
 
 export interface Target {
   readonly host: string;
   readonly port: number;
   readonly timeoutMs?: number;
+  /** Where to dial from; the system's choice by default. */
+  readonly localAddress?: string;
+  readonly localPort?: number;
 }
 
 export type AgentCommand =
   | { readonly op: 'listen'; readonly port: number; readonly mode: ServerMode }
+  /** Listens there no more; what is open stays open. */
+  | { readonly op: 'unlisten'; readonly port: number }
   /** Sends `bytes`, its end (unless `halfClose` is false), reads to the end. */
   | ({ readonly op: 'exchange'; readonly bytes: number; readonly expectFirst?: boolean } & Target)
   /** `count` exchanges at once. */
@@ -45,6 +51,8 @@ export type AgentCommand =
   | ({ readonly op: 'load'; readonly name: string; readonly pauseMs: number } & Target)
   | { readonly op: 'stop'; readonly name: string }
   | { readonly op: 'release'; readonly name: string }
+  /** Resets a held connection. */
+  | { readonly op: 'abort'; readonly name: string }
   /** Sends these bytes (base64), reads to the end or for `timeoutMs`. */
   | ({ readonly op: 'raw'; readonly base64: string } & Target)
   | ({ readonly op: 'hbone' } & HboneAttempt)
@@ -65,20 +73,25 @@ interface Held {
   readonly end: Promise<{ outcome: Exchange['outcome']; afterMs: number }>;
 }
 
+const servers = new Map<number, Server>();
 const held = new Map<string, Held>();
 const loads = new Map<string, { stopped: boolean; done: Promise<{ total: number; failures: string[] }> }>();
-const seen = new Map<number, { connections: number; bytesAfterEnd: number[] }>();
+const seen = new Map<number, { connections: number; resets: number; bytesAfterEnd: number[] }>();
 const block = Buffer.alloc(64 * 1024, 'culvert-carries-these-bytes-');
 
 async function listen(port: number, mode: ServerMode): Promise<void> {
-  const record = { connections: 0, bytesAfterEnd: [] as number[] };
+  const record = { connections: 0, resets: 0, bytesAfterEnd: [] as number[] };
   seen.set(port, record);
   const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
     record.connections += 1;
-    socket.on('error', () => socket.destroy());
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNRESET') record.resets += 1;
+      socket.destroy();
+    });
     serve(socket, mode, record.bytesAfterEnd);
   });
   server.listen({ port, host: '::', backlog: 2048 });
+  servers.set(port, server);
   await once(server, 'listening');
 }
 
@@ -103,9 +116,9 @@ function serve(socket: Socket, mode: ServerMode, bytesAfterEnd: number[]): void 
     socket.end('bye\n');
     socket.on('data', (data: Buffer) => (bytes += data.length));
     socket.on('end', () => bytesAfterEnd.push(bytes));
-  } else if (mode === 'peer') {
+  } else if (mode === 'peer' || mode === 'peerPort') {
     socket.resume();
-    socket.end(`${socket.remoteAddress ?? ''}\n`);
+    socket.end(`${(mode === 'peer' ? socket.remoteAddress : socket.remotePort) ?? ''}\n`);
   } else {
     socket.once('data', () => socket.resetAndDestroy());
   }
@@ -135,7 +148,15 @@ interface Reading {
 }
 
 function open(target: Target): Socket {
-  const socket = connect({ host: target.host, port: target.port, allowHalfOpen: true, noDelay: true });
+  const { host, port, localAddress, localPort } = target;
+  const socket = connect({
+    host,
+    port,
+    allowHalfOpen: true,
+    noDelay: true,
+    ...(localAddress !== undefined && { localAddress }),
+    ...(localPort !== undefined && { localPort }),
+  });
   socket.setTimeout(target.timeoutMs ?? 8000, () =>
     socket.destroy(Object.assign(new Error(), { code: 'ETIMEDOUT' })),
   );
@@ -285,6 +306,9 @@ async function obey(command: AgentCommand): Promise<unknown> {
   switch (command.op) {
     case 'listen':
       return listen(command.port, command.mode);
+    case 'unlisten':
+      servers.get(command.port)?.close();
+      return undefined;
     case 'exchange':
       return command.expectFirst === undefined
         ? digest(command, command.bytes)
@@ -315,6 +339,10 @@ async function obey(command: AgentCommand): Promise<unknown> {
       loads.delete(command.name);
       return state.done;
     }
+    case 'abort':
+      held.get(command.name)?.socket.resetAndDestroy();
+      held.delete(command.name);
+      return undefined;
     case 'release':
       held.get(command.name)?.socket.destroy();
       held.delete(command.name);

@@ -87,6 +87,10 @@ export class MeshPod {
     return this.send({ op: 'release', name });
   }
 
+  abort(name: string): Promise<unknown> {
+    return this.send({ op: 'abort', name });
+  }
+
   load(name: string, target: Target, pauseMs = 0): Promise<unknown> {
     return this.send({ op: 'load', name, pauseMs, ...target });
   }
@@ -103,7 +107,7 @@ export class MeshPod {
     return this.send({ op: 'hbone', ...attempt }) as Promise<HboneOutcome>;
   }
 
-  seen(port: number): Promise<{ connections: number; bytesAfterEnd: readonly number[] }> {
+  seen(port: number): Promise<{ connections: number; resets: number; bytesAfterEnd: readonly number[] }> {
     return this.send({ op: 'seen', port }) as ReturnType<MeshPod['seen']>;
   }
 

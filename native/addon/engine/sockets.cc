@@ -32,6 +32,9 @@ int Listen(bool ipv6, uint32_t mark, Fd* out) {
   if (!fd) return errno;
   // Accepted sockets inherit the mark: otherwise their SYN-ACKs would be captured again.
   if (!SetInt(fd.get(), SOL_SOCKET, SO_MARK, static_cast<int>(mark))) return errno;
+  // Accepted ones have the application's port for their own: without this an application that starts again could not
+  // bind it while they are open. Nobody can join a port that is listened on all the same; SO_REUSEPORT would allow that.
+  if (!SetInt(fd.get(), SOL_SOCKET, SO_REUSEADDR, 1)) return errno;
   // Without transparency no SYN-ACK leaves with an address that is not the namespace's own.
   if (!SetInt(fd.get(), IPPROTO_IP, IP_TRANSPARENT, 1) && !ipv6) return errno;
   if (ipv6) {

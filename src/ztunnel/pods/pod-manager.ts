@@ -12,7 +12,6 @@ import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { ZtunnelError } from '../errors.ts';
 import { Attachment } from './attachment.ts';
-import type { Counts } from './capture-counts.ts';
 import { CaptureCounts } from './capture-counts.ts';
 import { isSameNamespace, openNamespace } from './netns-file.ts';
 import type { Pod, PodView } from './pod.ts';
@@ -51,7 +50,8 @@ export class PodManager {
   readonly #options: PodManagerOptions;
   readonly #logger: Logger;
   readonly #attachment: Attachment;
-  readonly #counts: CaptureCounts;
+  /** What capture has counted on this node. */
+  readonly captureCounts: CaptureCounts;
   readonly #pods = new Map<string, Pod>();
   /** Uids to look at; `audits` those whose capture is to be compared as well. */
   readonly #queue = new Set<string>();
@@ -68,8 +68,8 @@ export class PodManager {
   constructor(options: PodManagerOptions) {
     this.#options = options;
     this.#logger = options.logger.child('pods');
-    this.#counts = new CaptureCounts({ ...options, logger: this.#logger });
-    this.#attachment = new Attachment({ ...options, counts: this.#counts, logger: this.#logger });
+    this.captureCounts = new CaptureCounts({ ...options, logger: this.#logger });
+    this.#attachment = new Attachment({ ...options, counts: this.captureCounts, logger: this.#logger });
     for (const uid of options.capture.pinned()) this.#orphans.set(uid, 0);
     this.#armAudit();
   }
@@ -88,16 +88,6 @@ export class PodManager {
     return this.#mended;
   }
 
-  /** What capture has counted on this node since the start, by outcome. Never goes back. */
-  get captureTotals(): Counts {
-    return this.#counts.totals();
-  }
-
-  /** Connections older than the capture of their pod that are open on this node. */
-  get keptConnections(): number {
-    return this.#counts.kept();
-  }
-
   /** Closes a pod's connections older than capture. Undefined if it is not captured; throws if the kernel cannot. */
   closeKept(podId: string): number | undefined {
     const pod = this.#pods.get(podId);
@@ -110,14 +100,6 @@ export class PodManager {
     return (
       this.#options.settingsOf(pod.announcement.namespace, pod.announcement.name) ?? pod.attached?.settings
     );
-  }
-
-  /** The uid of a pod that is named by it or as `namespace/name`. */
-  uidOf(name: string): string | undefined {
-    if (this.#pods.has(name)) return name;
-    for (const [uid, { announcement }] of this.#pods)
-      if (`${announcement.namespace}/${announcement.name}` === name) return uid;
-    return undefined;
   }
 
   has(podId: string): boolean {
@@ -149,8 +131,8 @@ export class PodManager {
   *views(): IterableIterator<PodView> {
     for (const [uid, pod] of this.#pods) {
       const { announcement, phase, detail, identity, faults, adopted, netnsCookie } = pod;
-      const keptConnections = this.#counts.kept(uid);
-      const counters = this.#counts.of(uid);
+      const keptConnections = this.captureCounts.kept(uid);
+      const counters = this.captureCounts.of(uid);
       const settings = this.settingsOf(uid);
       yield {
         announcement,
