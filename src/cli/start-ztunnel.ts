@@ -23,8 +23,7 @@ import { version } from './version.ts';
 /** Starts the proxy of a node. Throws ERR_CULVERT_MACHINE, after saying what it is, if the machine lacks something. */
 export async function startZtunnel(settings: ZtunnelSettings, services: Services): Promise<Daemon> {
   const { logger, clock, metrics, readiness } = services;
-  // A directory within bpffs, so that two proxies of one machine do not see each other's pins.
-  if (settings.pinsDirectory !== '/sys/fs/bpf') await mkdir(settings.pinsDirectory, { recursive: true });
+  if (!settings.pinsDirectory.startsWith('/sys/')) await mkdir(settings.pinsDirectory, { recursive: true });
   const unmet = preflight(settings.pinsDirectory).filter((finding) => !finding.ok);
   for (const { check, detail } of unmet) logger.error(`this machine cannot capture: ${check}: ${detail}`);
   if (unmet.length > 0)

@@ -1,5 +1,13 @@
 // Says, before anything is attached, whether this machine can capture: one finding a check, each with what to do.
-import { accessSync, closeSync, constants as fsConstants, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants as fsConstants,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+} from 'node:fs';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { captureAddon, type CaptureAddon, errnoName, type NativeCapture } from './capture-native.ts';
@@ -72,8 +80,16 @@ function checkBtf(path: string): PreflightFinding {
   }
 }
 
+/**
+ * Mounts bpffs, and makes `path` if that is a directory within it (two proxies of one machine shall not see each other's
+ * pins). In this order: while nothing is mounted at /sys/fs/bpf, sysfs answers ENOENT to a mkdir in it, and Node's
+ * recursive mkdir then tries for ever.
+ */
 function checkBpffs(addon: CaptureAddon, path: string): PreflightFinding {
-  const status = addon.mountBpffs(path);
+  const home = captureDefaults.bpffs;
+  const within = path.startsWith(`${home}/`);
+  const status = addon.mountBpffs(within ? home : path);
+  if (status >= 0 && within) mkdirSync(path, { recursive: true });
   return {
     check: 'bpffs',
     ok: status >= 0,

@@ -1,4 +1,5 @@
 import { strict as assert } from 'node:assert';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,6 +41,27 @@ describe('preflight on this machine', function () {
       run('umount', bpffs);
       rmSync(bpffs, { recursive: true });
     }
+  });
+
+  it('mounts bpffs where a fresh machine has none, and makes the directory of the pins in it', function () {
+    requireRoot(this);
+    this.timeout(30_000);
+    const script = `
+      const { preflight } = await import('${new URL('../../src/engine/preflight.ts', import.meta.url).href}');
+      const findings = preflight('/sys/fs/bpf/run/node1');
+      console.log(JSON.stringify(findings.filter((finding) => !finding.ok)));
+    `;
+    // In a mount namespace of its own, which ends with the process: the machine keeps its bpffs.
+    const inside =
+      'while umount -l /sys/fs/bpf 2>/dev/null; do :; done; exec "$0" --input-type=module -e "$1"';
+    const { status, stdout, stderr } = spawnSync(
+      'unshare',
+      ['--mount', '--propagation', 'private', 'sh', '-c', inside, process.execPath, script],
+      { encoding: 'utf8', timeout: 20_000, killSignal: 'SIGKILL' },
+    );
+
+    assert.equal(status, 0, stderr);
+    assert.deepEqual(JSON.parse(stdout), []);
   });
 
   it('says what to do where bpffs cannot be mounted', function () {

@@ -1,7 +1,10 @@
 // What capture exports to JavaScript beside the class `Capture`.
+#include <fcntl.h>
 #include <napi.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -42,13 +45,20 @@ class SocketMarkerObject : public Napi::ObjectWrap<SocketMarkerObject> {
   capture::SocketMarker marker_;
 };
 
+// One at a time: of two proxies that start together and both find nothing mounted, the second would mount over the
+// first one's pins. The lock is on what is underneath; the second look is at what is on top.
 static Napi::Value MountBpffs(const CallbackInfo& info) {
   constexpr uint32_t kBpffsMagic = 0xcafe4a11;
   std::string path = info[0].ToString();
+  int underneath = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (underneath < 0) return Status(info, -errno);
+  int status = flock(underneath, LOCK_EX) == 0 ? 0 : -errno;
   struct statfs filesystem;
-  if (statfs(path.c_str(), &filesystem) != 0) return Status(info, -errno);
-  if (static_cast<uint32_t>(filesystem.f_type) == kBpffsMagic) return Status(info, 0);
-  return Status(info, mount("bpf", path.c_str(), "bpf", 0, "mode=0700") == 0 ? 1 : -errno);
+  if (status == 0 && statfs(path.c_str(), &filesystem) != 0) status = -errno;
+  if (status == 0 && static_cast<uint32_t>(filesystem.f_type) != kBpffsMagic)
+    status = mount("bpf", path.c_str(), "bpf", 0, "mode=0700") == 0 ? 1 : -errno;
+  close(underneath);
+  return Status(info, status);
 }
 
 static Napi::Value ScratchNetns(const CallbackInfo& info) { return Status(info, capture::ScratchNetns()); }
