@@ -4,6 +4,7 @@
 //   node native/build.js               build if sources changed; a missing tool is an error
 //   node native/build.js --optional    build if the tools are there, else say what is missing and exit 0
 //   node native/build.js --sanitize    build/sanitize/Release/culvert.node with ASan and UBSan
+//   node native/build.js --alone address|thread   the engine and its test without Node, in build/alone-address/engine_test
 //   node native/build.js --missing     print the missing system packages, one a line, and build nothing
 //   node native/build.js --verbose     show what the compilers say even if all goes well
 //
@@ -32,17 +33,13 @@ async function main(args) {
     console.error('culvert: the native addon is for Linux only; not built');
     return has('--optional') ? 0 : 1;
   }
+  if (has('--alone')) return buildAlone(args[args.indexOf('--alone') + 1], has('--verbose'));
   const out = buildDirectory(has('--sanitize'));
   const shared = !has('--sanitize') && process.env.CULVERT_BUILD_DIR === undefined;
   const hash = sourceHash(root);
   if (isBuilt(out, hash)) return 0;
   if (shared && restore(out, hash)) return 0;
-  const gaps = missingRequirements();
-  if (gaps.length > 0) {
-    for (const { name, why } of gaps) console.error(`culvert: missing ${name} (${why})`);
-    console.error(`culvert: apt-get install ${gaps.flatMap(({ packages }) => packages).join(' ')}`);
-    return has('--optional') ? 0 : 1;
-  }
+  if (!hasAll(missingRequirements())) return has('--optional') ? 0 : 1;
   markStale(out);
   const status = await build(out, { sanitize: has('--sanitize'), verbose: has('--verbose') });
   if (status !== 0) return status;
@@ -50,6 +47,36 @@ async function main(args) {
   if (sourceHash(root) === hash) {
     markBuilt(out, hash);
     if (shared) keep(out, hash);
+  }
+  return 0;
+}
+
+/** Says what is missing, and how to get it; true if that is nothing. */
+function hasAll(gaps) {
+  if (gaps.length === 0) return true;
+  for (const { name, why } of gaps) console.error(`culvert: missing ${name} (${why})`);
+  console.error(`culvert: apt-get install ${gaps.flatMap(({ packages }) => packages).join(' ')}`);
+  return false;
+}
+
+/** Make compares times, so this is quick if nothing has changed: no stamp is kept. */
+async function buildAlone(sanitizer, verbose) {
+  if (sanitizer !== 'address' && sanitizer !== 'thread') {
+    console.error('culvert: --alone takes address or thread, the sanitizer to build with');
+    return 2;
+  }
+  if (!hasAll(missingRequirements({ alone: true }))) return 1;
+  const out = join(root, 'build', `alone-${sanitizer}`);
+  const steps = [
+    ['-S', root, '-B', out, `-DCULVERT_ALONE=${sanitizer}`],
+    ['--build', out, '--parallel', String(processors())],
+  ];
+  for (const step of steps) {
+    const { status, output } = await run('cmake', step, verbose);
+    if (status === 0) continue;
+    if (!verbose) process.stderr.write(output);
+    console.error(`culvert: the build of the engine alone failed (cmake ${step[0]})`);
+    return status ?? 1;
   }
   return 0;
 }

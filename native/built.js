@@ -21,7 +21,9 @@ const keptMax = 8;
 /** Hash of the sources, the build description, the headers' versions and the distribution they are compiled on. */
 export function sourceHash(root) {
   const hash = createHash('sha256');
-  for (const file of [join(root, 'CMakeLists.txt'), ...filesUnder(join(root, 'native'))])
+  const test = join(root, 'native', 'test');
+  const sources = filesUnder(join(root, 'native')).filter((file) => !file.startsWith(test));
+  for (const file of [join(root, 'CMakeLists.txt'), ...sources])
     hash
       .update(`${relative(root, file)}\0`)
       .update(readFileSync(file))

@@ -28,9 +28,20 @@ export const requirements = [
   },
 ];
 
-/** The requirements that are not met. */
-export function missingRequirements() {
-  return requirements.filter((requirement) => !requirement.found());
+/** What the engine needs to be built without Node, for the sanitizers. */
+const aloneRequirements = [
+  ...requirements.filter(({ name }) => ['cmake', 'make', 'g++', 'pkg-config', 'libnghttp2'].includes(name)),
+  {
+    ...library('openssl', '3.0'),
+    packages: ['libssl-dev'],
+    why: 'is the TLS of the engine when it is tested without Node',
+  },
+  { ...tool('setarch', 'runs a program where ThreadSanitizer can work'), packages: ['util-linux'] },
+];
+
+/** The requirements that are not met: the addon's, or with `alone` those of the engine without Node. */
+export function missingRequirements({ alone = false } = {}) {
+  return (alone ? aloneRequirements : requirements).filter((requirement) => !requirement.found());
 }
 
 /** Path of a program, or undefined. */

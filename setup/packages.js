@@ -16,10 +16,14 @@ const programs = [
   { program: 'tcpdump', packages: ['tcpdump'], why: 'proves what crosses the wire' },
 ];
 
-/** Packages that are not there: name and reason. The build's are looked for only if there is something to build. */
-export function missingPackages({ build }) {
+/**
+ * Packages that are not there: name and reason. The build's are looked for only if there is something to build, those of
+ * the engine without Node only where it is tested so.
+ */
+export function missingPackages({ build, alone = false }) {
   const gaps = [
     ...(build ? missingRequirements() : []),
+    ...(alone ? missingRequirements({ alone }) : []),
     ...programs.filter(({ program }) => onPath(program) === undefined),
   ];
   const reasons = new Map();

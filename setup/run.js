@@ -31,7 +31,10 @@ async function main([verb, ...args]) {
     return 1;
   }
   const built = addonIsCurrent();
-  const missing = missingPackages({ build: !built || verb === 'sanitizers' });
+  const missing = missingPackages({
+    build: !built || verb === 'sanitizers',
+    alone: verb === 'sanitizers',
+  });
   await installPackages(missing);
   await installModules();
   if (!built) await buildAddon();

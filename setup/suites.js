@@ -4,6 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundledNode, root } from './dependencies.js';
+import { runEngineAlone } from './engine-alone.js';
 import { say, seconds } from './progress.js';
 import { captured, foreground } from './run-program.js';
 
@@ -22,7 +23,10 @@ export async function runTests(args) {
   return report(totals);
 }
 
-/** Mocha's engine and namespace tests with the addon built with AddressSanitizer and UndefinedBehaviorSanitizer. */
+/**
+ * The engine without Node; then mocha's engine and namespace tests with the addon built with AddressSanitizer and
+ * UndefinedBehaviorSanitizer. With arguments only those of mocha.
+ */
 export async function runSanitizers(args) {
   const specs = ['test/engine/**/*.test.ts', 'test/netns/**/*.test.ts'];
   const preload = ['libasan.so', 'libubsan.so'].map((library) =>
@@ -39,7 +43,8 @@ export async function runSanitizers(args) {
   };
   const chosen =
     args.length > 0 ? args : specs.filter((spec) => existsSync(join(root, spec.split('/**')[0])));
-  return report([await runMocha(['--timeout', '120000', ...chosen], env, preload.join(':'))]);
+  const alone = args.length > 0 ? none : await runEngineAlone();
+  return report([alone, await runMocha(['--timeout', '120000', ...chosen], env, preload.join(':'))]);
 }
 
 /** One process per question: a measurement shall not warm the next one up. */

@@ -4,8 +4,10 @@
 #include <cstdlib>
 #include <cstring>
 
-// Node's nghttp2 has it; the headers of Debian 12 do not.
+// Node's nghttp2 has it; the headers of Debian 12 do not. Alone, the engine is linked with what the distribution has.
+#ifndef CULVERT_NO_GLITCH_LIMIT
 extern "C" void nghttp2_option_set_glitch_rate_limit(nghttp2_option* option, uint64_t burst, uint64_t rate);
+#endif
 
 namespace culvert {
 
@@ -36,7 +38,9 @@ nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
   nghttp2_option_set_max_outbound_ack(option, 1000);
   nghttp2_option_set_max_settings(option, 32);
   nghttp2_option_set_max_continuations(option, 8);
+#ifndef CULVERT_NO_GLITCH_LIMIT
   nghttp2_option_set_glitch_rate_limit(option, 1000, 33);
+#endif
   if (server) nghttp2_option_set_stream_reset_rate_limit(option, 1000, 33);
   nghttp2_session* session = nullptr;
   if (server) {
