@@ -21,9 +21,21 @@ export interface Outcome {
   exit: number;
 }
 
+/** Commander looks for names like `--drian-timeout=3s`, value and all, and finds none that is near. */
+class CulvertCommand extends Command {
+  override createCommand(name?: string): Command {
+    return new CulvertCommand(name);
+  }
+
+  unknownOption(flag: string): void {
+    const inherited = Command.prototype as unknown as { unknownOption(flag: string): void };
+    inherited.unknownOption.call(this, flag.replace(/=.*$/s, ''));
+  }
+}
+
 /** The whole tree of commands. */
 export function buildProgram(terminal: Terminal, outcome: Outcome): Command {
-  const program = new Command('culvert')
+  const program = new CulvertCommand('culvert')
     .description(
       'An ambient service mesh for Linux nodes: every TCP connection over mutual TLS, without a sidecar.',
     )

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -33,6 +34,10 @@ describe('the command line', () => {
   for (const [args, message] of [
     [['statsu'], /unknown command 'statsu'\s+\(Did you mean status\?\)/],
     [['ztunnel', '--drain-timout', '5s'], /Did you mean --drain-timeout\?/],
+    [
+      ['ztunnel', '--drian-timeout=5s'],
+      /unknown option '--drian-timeout'\s+\(Did you mean --drain-timeout\?\)/,
+    ],
     [['ztunnel', '--drain-timeout', '5'], /--drain-timeout: "5" is not a duration/],
     [['controller', '--config', '/nowhere.yaml'], /cannot read the configuration file/],
     [['status', '-o', 'yaml'], /Allowed choices are text, json/],
@@ -78,6 +83,23 @@ describe('the command line', () => {
     assert.equal(launched.stdout.trim(), '0.1.0');
     assert.equal(launched.status, 0);
     assert.equal(spawnSync(join(root, 'bin', 'culvert.js'), ['nonsense']).status, 2);
+  });
+
+  it('runs a proxy with a small young generation, as the process that was started', async () => {
+    const child = spawn(join(root, 'bin', 'culvert.js'), ['ztunnel', '--nonsense'], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      env: {
+        ...process.env,
+        NODE_OPTIONS: '--import=data:text/javascript,process._rawDebug(process.pid,...process.execArgv)',
+      },
+    });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const [code] = (await once(child, 'close')) as [number];
+
+    assert.equal(code, 2);
+    assert.match(said, new RegExp(`^${child.pid} --max-semi-space-size=2$`, 'm'));
+    assert.match(said, /unknown option '--nonsense'/);
   });
 
   describe('policy check', () => {
