@@ -1,12 +1,16 @@
 // DER by node-forge's ASN.1 module, in the few shapes that X.509 and PKCS#10 need. node-forge's pki helpers know no
 // elliptic curves, so structures are built here and signatures come from node:crypto.
-import forge from 'node-forge';
+import { createRequire } from 'node:module';
+import type forge from 'node-forge';
 import { messageOf } from '../runtime/errors.ts';
 import { IdentityError } from './errors.ts';
 
 export type Asn1 = forge.asn1.Asn1;
 
-const { asn1 } = forge;
+// Two of its modules: all of it, RSA and PKCS#12 and TLS in JavaScript, would be 3 MB of an idle process.
+const require = createRequire(import.meta.url);
+const asn1 = require('node-forge/lib/asn1') as typeof forge.asn1;
+const util = require('node-forge/lib/util') as typeof forge.util;
 const { Class, Type } = asn1;
 
 /** The published types lack the form with options. */
@@ -63,7 +67,7 @@ export function bitString(bytes: Uint8Array, unusedBits = 0): Asn1 {
 }
 
 export function utf8String(text: string): Asn1 {
-  return asn1.create(Class.UNIVERSAL, Type.UTF8, false, forge.util.encodeUtf8(text));
+  return asn1.create(Class.UNIVERSAL, Type.UTF8, false, util.encodeUtf8(text));
 }
 
 /** UTCTime through 2049, GeneralizedTime from 2050 on (RFC 5280 section 4.1.2.5). */
@@ -93,7 +97,7 @@ export function encode(value: Asn1): Buffer {
 /** Reads exactly one DER element. Throws ERR_CULVERT_ASN1 for anything else. */
 export function decode(bytes: Uint8Array): Asn1 {
   try {
-    return readDer(forge.util.createBuffer(binary(bytes)), {
+    return readDer(util.createBuffer(binary(bytes)), {
       strict: true,
       parseAllBytes: true,
       decodeBitStrings: false,
@@ -118,7 +122,7 @@ export function contents(value: Asn1 | undefined): Buffer {
 export function readOid(value: Asn1 | undefined): string {
   if (value === undefined || !isUniversal(value, Type.OID))
     throw malformed('an object identifier is missing');
-  return asn1.derToOid(forge.util.createBuffer(binary(contents(value))));
+  return asn1.derToOid(util.createBuffer(binary(contents(value))));
 }
 
 export function isOctetString(value: Asn1 | undefined): value is Asn1 {

@@ -86,7 +86,7 @@ describe('the command line', () => {
   });
 
   it('runs a proxy with a small young generation, as the process that was started', async () => {
-    const child = spawn(join(root, 'bin', 'culvert.js'), ['ztunnel', '--nonsense'], {
+    const child = spawn(process.execPath, [join(root, 'bin', 'culvert.js'), 'ztunnel', '--nonsense'], {
       stdio: ['ignore', 'ignore', 'pipe'],
       env: {
         ...process.env,

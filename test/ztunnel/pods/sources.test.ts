@@ -92,6 +92,11 @@ describe('the pod socket', () => {
 
   const bad: [string, string][] = [
     ['what is not JSON', '{'],
+    ['what is no object', '["snapshot"]'],
+    ['nothing', 'null'],
+    ['a field that is no text', '{"op":"keep","uid":1}'],
+    ['a name that is empty', JSON.stringify({ op: 'add', ...pod, name: '' })],
+    ['a wait that is a fraction', JSON.stringify({ op: 'add', ...pod, waitMs: 0.5 })],
     ['an unknown operation', '{"op":"format"}'],
     ['a missing field', '{"op":"add","uid":"u1"}'],
     ['an unknown field', '{"op":"keep","uid":"u1","x":1}'],
