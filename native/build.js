@@ -12,7 +12,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { availableParallelism, cpus } from 'node:os';
+import * as os from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { addonIn, isBuilt, keep, markBuilt, markStale, restore, sourceHash } from './built.js';
@@ -148,7 +148,8 @@ function run(file, args, show) {
 }
 
 function processors() {
-  return typeof availableParallelism === 'function' ? availableParallelism() : cpus().length;
+  // Node 18.0 has no availableParallelism, and importing it by name would end the program there.
+  return os.availableParallelism?.() ?? os.cpus().length;
 }
 
 function demangle(name) {

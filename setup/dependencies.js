@@ -12,7 +12,8 @@ export const bundledNode = join(root, 'node_modules', '.bin', 'node');
 
 /** `npm ci`, if what is installed is not what package-lock.json says. */
 export async function installModules() {
-  if (modulesAreCurrent(readJson('package-lock.json'), readJson('node_modules/.package-lock.json'))) return;
+  const installed = readJson('node_modules/.package-lock.json');
+  if (modulesAreCurrent(readJson('package-lock.json'), installed, isInstalled)) return;
   await step('installing node modules (npm ci)', () => {
     // Without scripts: nothing here needs one, and the addon is built below.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
@@ -27,15 +28,22 @@ export async function installModules() {
     );
 }
 
-/** True if every package of the lock is installed in its version, save those for other platforms. */
-export function modulesAreCurrent(lock, installed) {
+/**
+ * True if every package of the lock is installed in its version, save those for other platforms. `installed` is what npm
+ * noted of the last installation; `isThere` looks whether a package is still where that says.
+ */
+export function modulesAreCurrent(lock, installed, isThere) {
   if (installed === undefined) return false;
   if (!(`node_modules/node-linux-${process.arch}` in installed.packages)) return false;
   return Object.entries(lock.packages).every(([path, { version, optional }]) => {
     if (path === '') return true;
     const there = installed.packages[path];
-    return there === undefined ? optional === true : there.version === version;
+    return there === undefined ? optional === true : there.version === version && isThere(path);
   });
+}
+
+function isInstalled(path) {
+  return existsSync(join(root, path, 'package.json'));
 }
 
 /** True if there is nothing to compile: the addon is current, or one that was built earlier is. */

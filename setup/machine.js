@@ -5,12 +5,14 @@ import { release } from 'node:os';
 
 /** An sk_lookup program can tell a dial from an arrival (ingress_ifindex) from here on; as src/engine/preflight.ts. */
 const kernelMin = [5, 17];
+const nodeMin = 18;
 const capabilities = { CAP_NET_ADMIN: 12, CAP_SYS_ADMIN: 21 };
 
 /** What is seen of this machine. */
 export function inspectMachine() {
   const status = existsSync('/proc/self/status') ? readFileSync('/proc/self/status', 'utf8') : '';
   return {
+    node: process.versions.node,
     platform: process.platform,
     arch: process.arch,
     uid: process.getuid?.() ?? -1,
@@ -23,6 +25,10 @@ export function inspectMachine() {
 
 /** What keeps this machine from running a mesh; the first line is the one to act on. Empty: nothing. */
 export function machineFaults(machine) {
+  if (Number.parseInt(machine.node, 10) < nodeMin)
+    return [
+      `Node ${machine.node} is too old to set up with: any from ${nodeMin} on will do, the rest runs under its own`,
+    ];
   if (machine.platform !== 'linux')
     return [`Linux is needed and this is ${machine.platform}: use a Linux machine or VM`];
   const faults = [];
@@ -34,7 +40,9 @@ export function machineFaults(machine) {
   if (major < kernelMin[0] || (major === kernelMin[0] && minor < kernelMin[1]))
     faults.push(`the kernel is ${machine.kernel} and ${kernelMin.join('.')} is needed: upgrade it`);
   if (!machine.hasBpf)
-    faults.push('the kernel has no eBPF (/sys/fs/bpf is not there): use one built with CONFIG_BPF_SYSCALL=y');
+    faults.push(
+      'the kernel has no eBPF (/sys/fs/bpf is not there): use one built with CONFIG_BPF_SYSCALL=y, and mount /sys',
+    );
   if (!machine.hasBtf)
     faults.push(
       'the kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y, as distributions do',

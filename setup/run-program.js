@@ -3,12 +3,30 @@ import { spawn } from 'node:child_process';
 /** Why set-up cannot go on, in one line for the person at the terminal. */
 export class SetupError extends Error {}
 
-/** Runs a program quietly; if it fails, shows what it said and throws. */
+/** Runs a program quietly; if it fails, shows what it said and throws. For want of a network, one line says it all. */
 export async function quietly(file, args, options = {}) {
   const { status, output } = await captured(file, args, options);
   if (status === 0) return output;
+  const fault = networkFault(output);
+  if (fault !== undefined)
+    throw new SetupError(`${file} cannot download (${fault}): check the network, DNS and proxy settings`);
   process.stderr.write(output);
   throw new SetupError(`\`${[file, ...args].join(' ').slice(0, 200)}\` failed (${status})`);
+}
+
+/** What npm, apt or pip said about a server that cannot be reached, or undefined if they failed for another reason. */
+export function networkFault(output) {
+  return [
+    /getaddrinfo \w+ [\w.-]+/,
+    /connect (?:ECONNREFUSED|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH)[^\n]*/,
+    /(?:network|fetch) (?:timeout|request to \S+ failed)[^\n]*/i,
+    /(?:self[- ]signed certificate|unable to (?:get|verify)[^\n]*certificate)[^\n]*/i,
+    /Temporary failure resolving '[^']*'/,
+    /Could not connect to [^\n]*/,
+    /Temporary failure in name resolution/,
+  ]
+    .map((pattern) => pattern.exec(output)?.[0].trim())
+    .find((fault) => fault !== undefined);
 }
 
 /** Runs a program and resolves to its exit code and all it said; 127 if it cannot be started. */

@@ -20,15 +20,15 @@ const verbs = {
 };
 
 async function main([verb, ...args]) {
-  const run = Object.hasOwn(verbs, verb ?? '') ? verbs[verb] : undefined;
-  if (run === undefined) {
-    say(`usage: node setup/run.js ${Object.keys(verbs).join('|')} [arguments]`);
-    return 2;
-  }
   const faults = machineFaults(inspectMachine());
   if (faults.length > 0) {
     for (const fault of faults) say(fault);
     return 1;
+  }
+  const run = Object.hasOwn(verbs, verb ?? '') ? verbs[verb] : undefined;
+  if (run === undefined) {
+    say(`usage: node setup/run.js ${Object.keys(verbs).join('|')} [arguments]`);
+    return 2;
   }
   const built = addonIsCurrent();
   const missing = missingPackages({

@@ -3,6 +3,7 @@ import { machineFaults } from '../../setup/machine.js';
 
 describe('set-up on a machine', () => {
   const fit = {
+    node: '18.0.0',
     platform: 'linux',
     arch: 'x64',
     uid: 0,
@@ -18,6 +19,7 @@ describe('set-up on a machine', () => {
   });
 
   for (const [situation, change, words] of [
+    ['with an old Node', { node: '16.20.2' }, /Node 16\.20\.2 is too old.*18/],
     ['not Linux', { platform: 'darwin' }, /Linux is needed.*VM/],
     ['not root', { uid: 1000 }, /root is needed.*sudo/],
     ['with an old kernel', { kernel: '5.10.0-26-amd64' }, /kernel is 5\.10\.0.*5\.17 is needed: upgrade/],

@@ -17,7 +17,7 @@ export async function takeInventory(): Promise<Inventory> {
     ),
     'rule of the host': [...linesOf(await run('ip', ['rule'])), ...linesOf(await run('ip', ['-6', 'rule']))],
     mount: mountsOf(await readFile('/proc/self/mounts', 'utf8')),
-    'pin under bpffs': await tree('/sys/fs/bpf', 4),
+    'pin under bpffs': (await tree('/sys/fs/bpf', 4)).filter((path) => !kernelPins.has(path)),
     'run directory': await list(runRoot),
     process: await culvertProcesses(),
   };
@@ -25,6 +25,9 @@ export async function takeInventory(): Promise<Inventory> {
 
 /** Where the kernel's own file systems belong: whoever comes first mounts them, and nobody unmounts them again. */
 const commonMounts: ReadonlySet<string> = new Set(['/sys/fs/bpf', '/run/netns']);
+
+/** What the kernel itself pins in a bpffs when it is mounted (CONFIG_BPF_PRELOAD). */
+const kernelPins: ReadonlySet<string> = new Set(['/sys/fs/bpf/maps.debug', '/sys/fs/bpf/progs.debug']);
 
 /** Mounts that could be ours: namespaces held open, bpffs elsewhere, anything in a run directory. */
 function mountsOf(text: string): readonly string[] {

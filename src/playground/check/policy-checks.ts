@@ -19,7 +19,7 @@ export function policyChecks({ mesh }: Scenario): readonly Check[] {
         try {
           await Promise.all([forbidden.open, other.open]);
           const edited = performance.now();
-          await mesh.edit('policies.yaml', (text) => text.replace(allowed, nobody));
+          await mesh.edit('policies.yaml', (text) => text.replaceAll(allowed, nobody));
           await Promise.race([forbidden.done, other.done]);
           const cutMs = performance.now() - edited;
           expect(!other.ended(), 'the connection to the ledger was cut, which nothing forbids');
@@ -42,7 +42,7 @@ export function policyChecks({ mesh }: Scenario): readonly Check[] {
       title: 'the edit undone lets them pass again',
       run: async () => {
         const edited = performance.now();
-        await mesh.edit('policies.yaml', (text) => text.replace(nobody, allowed));
+        await mesh.edit('policies.yaml', (text) => text.replaceAll(nobody, allowed));
         await until(5000, async () => {
           const result = await curl(mesh, 'frontend', 'http://cart/');
           return result.code === 0 ? { value: true } : { missing: `the cart: ${describe(result)}` };
