@@ -47,7 +47,13 @@ export async function execCaptured(
     if (stderr.length < outputMax) stderr += text;
   });
   const kill = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL');
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    try {
+      process.kill(-child.pid, 'SIGKILL');
+    } catch (error) {
+      // It ended by itself, and Node has not heard of it yet.
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
   };
   const timer = setTimeout(kill, options.timeoutMs);
   options.signal?.addEventListener('abort', kill, { once: true });

@@ -153,7 +153,11 @@ describe('the mesh, when parts of it fail', function () {
         const { pods } = await mesh.status('node1');
         return !pods.some((pod) => pod.name === 'near' && pod.captured);
       }, 'near is not captured');
-      assert.equal((await mesh.pod('guest').echo(target('near'))).outcome, 'ok');
+      // It leaves the list when its release begins; what is dialled until that is done is refused.
+      await until(
+        async () => (await mesh.pod('guest').echo(target('near'))).outcome === 'ok',
+        'near is reached directly',
+      );
     });
 
     it('that is added again is captured again', async () => {
