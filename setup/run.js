@@ -1,4 +1,4 @@
-// `npm start`, `npm test`, `npm run test:sanitizers`, `npm run bench`: brings the machine and the checkout to where
+// `npm start`, `npm test`, `npm run test:sanitizers`, `npm run bench`, ...: brings the machine and the checkout to where
 // they can run, then runs. Plain JavaScript for Node >= 18, without dependencies: it comes before `npm ci`.
 import { join } from 'node:path';
 import { addonIsCurrent, buildAddon, bundledNode, installModules, root } from './dependencies.js';
@@ -6,7 +6,7 @@ import { inspectMachine, machineFaults } from './machine.js';
 import { installPackages, missingPackages } from './packages.js';
 import { say, seconds } from './progress.js';
 import { SetupError, foreground } from './run-program.js';
-import { runBenches, runSanitizers, runTests } from './suites.js';
+import { runBenches, runInterop, runSanitizers, runTests } from './suites.js';
 
 const verbs = {
   start: (args) =>
@@ -16,6 +16,7 @@ const verbs = {
     await buildAddon(['--sanitize']);
     return runSanitizers(args);
   },
+  interop: runInterop,
   bench: runBenches,
 };
 

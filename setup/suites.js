@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundledNode, root } from './dependencies.js';
 import { runEngineAlone } from './engine-alone.js';
+import { ensureEnvoy } from './envoy.js';
 import { say, seconds } from './progress.js';
 import { captured, foreground } from './run-program.js';
 
@@ -18,7 +19,9 @@ const checks = [
 /** The checks and all of mocha's tests, or with arguments (`--grep shop`, a file) only those of mocha. */
 export async function runTests(args) {
   // Mocha runs what it is given: everything, unless the arguments name files.
-  const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, 'test/**/*.test.ts'];
+  // Interoperability has a suite of its own, since its peers have to be fetched.
+  const everything = ['--ignore', 'test/interop/**', 'test/**/*.test.ts'];
+  const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, ...everything];
   const totals = [args.length > 0 ? none : await runChecks(), await runMocha(specs, {})];
   return report(totals);
 }
@@ -45,6 +48,13 @@ export async function runSanitizers(args) {
     args.length > 0 ? args : specs.filter((spec) => existsSync(join(root, spec.split('/**')[0])));
   const alone = args.length > 0 ? none : await runEngineAlone();
   return report([alone, await runMocha(['--timeout', '120000', ...chosen], env, preload.join(':'))]);
+}
+
+/** The mesh with peers that share no code with it. */
+export async function runInterop(args) {
+  const envoy = await ensureEnvoy();
+  const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, 'test/interop/**/*.test.ts'];
+  return report([await runMocha(specs, { ENVOY_PROGRAM: envoy })]);
 }
 
 /** One process per question: a measurement shall not warm the next one up. */

@@ -13,6 +13,8 @@ export interface TestPod {
   readonly node: 'node1' | 'node2';
   /** False: in a namespace that is not enrolled. */
   readonly captured: boolean;
+  /** Further labels of the pod. */
+  readonly labels?: Readonly<Record<string, string>>;
 }
 
 export interface TestMeshOptions {
@@ -113,7 +115,11 @@ function baseObjects(pods: readonly TestPod[]): readonly object[] {
     ...pods.map((pod, index) => ({
       apiVersion: 'v1',
       kind: 'Pod',
-      metadata: { name: pod.name, namespace: pod.captured ? 'mesh' : 'outside', labels: { app: pod.name } },
+      metadata: {
+        name: pod.name,
+        namespace: pod.captured ? 'mesh' : 'outside',
+        labels: { app: pod.name, ...pod.labels },
+      },
       spec: { nodeName: pod.node, serviceAccountName: pod.name, containers: [] },
       status: {
         phase: 'Running',
