@@ -97,6 +97,7 @@ describe('a connection through a tunnel', () => {
 
   it('carries 64 MiB each way unharmed', async () => {
     const received = createHash('sha256');
+    const arrived = Promise.withResolvers<void>();
     const block = randomBytes(blockBytes);
     const expected = createHash('sha256');
     for (let i = 0; i < blocks; i += 1) expected.update(block);
@@ -104,6 +105,7 @@ describe('a connection through a tunnel', () => {
     const socket = await arrange(
       await Application.listen((peer) => {
         peer.on('data', (chunk) => received.update(chunk));
+        peer.once('end', arrived.resolve);
         void sendBlocks(peer, block);
       }),
     );
@@ -113,7 +115,8 @@ describe('a connection through a tunnel', () => {
       for await (const chunk of socket) back.update(chunk as Buffer);
     })();
     await sendBlocks(socket, block);
-    await read;
+    // The engine is done when the kernel has the bytes; the application reads on.
+    await Promise.all([read, arrived.promise]);
 
     for (const event of await node.closed(2)) {
       assert.deepEqual(
