@@ -69,20 +69,22 @@ export function finishedFields({ connection, closed, revoked }: FinishedConnecti
 
 /** Bytes are counted as the pod's own application sees them: what it sent, what it received. */
 function partyFields(connection: Connection): LogFields {
-  const { source, destination, hboneAddress, service } = connection;
+  const { source, destination, hboneAddress, service, security } = connection;
+  const proven = security === 'mutual_tls';
   const tunnel = hboneAddress !== undefined;
   return {
     'src.addr': formatSocketAddress(source.address),
-    ...workloadFields('src', source),
+    ...workloadFields('src', source, proven),
     'dst.addr': formatSocketAddress(tunnel ? hboneAddress : destination.address),
     ...(tunnel && { 'dst.hbone_addr': formatSocketAddress(destination.address) }),
     ...(service !== undefined && { 'dst.service': service.hostname }),
-    ...workloadFields('dst', destination),
+    ...workloadFields('dst', destination, proven),
     direction: connection.direction,
   };
 }
 
-function workloadFields(prefix: 'src' | 'dst', party: Party): LogFields {
+/** Identities are named only where TLS has shown them. */
+function workloadFields(prefix: 'src' | 'dst', party: Party, proven: boolean): LogFields {
   const { workload, baggage, identity } = party;
   const name = workload?.name ?? baggage?.workloadName;
   const namespace = workload?.namespace ?? baggage?.namespace;
@@ -90,7 +92,7 @@ function workloadFields(prefix: 'src' | 'dst', party: Party): LogFields {
   return {
     ...(name !== undefined && { [`${prefix}.workload`]: name }),
     ...(namespace !== undefined && { [`${prefix}.namespace`]: namespace }),
-    ...(identity !== undefined && { [`${prefix}.identity`]: identity }),
+    ...(proven && identity !== undefined && { [`${prefix}.identity`]: identity }),
     ...(cluster !== undefined && { [`${prefix}.cluster`]: cluster }),
   };
 }
