@@ -88,6 +88,8 @@ function exitCodeOf(error: unknown, terminal: Terminal): number {
 
 /** Runs this process's command line to its end. */
 export async function main(): Promise<never> {
+  // A reader that has seen enough (`culvert status | head`) is no failure; what is written after that goes nowhere.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   const code = await run(process.argv.slice(2), processTerminal());
   // A pipe's reader gets everything before the end; a handle that is forgotten somewhere must not keep us.
   await new Promise<void>((done) => process.stdout.write('', () => done()));
