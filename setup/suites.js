@@ -39,8 +39,8 @@ export async function runSanitizers(args) {
     CULVERT_ADDON: join(root, 'build', 'sanitize', 'Release', 'culvert.node'),
     CULVERT_SANITIZED: '1', // tests take a pairwise selection and longer deadlines
     CULVERT_PRELOAD: preload.join(':'),
-    // Every program that a test starts is preloaded too; only Node is ours to look for leaks in.
-    ASAN_OPTIONS: `detect_leaks=0:include_if_exists=${join(root, 'setup', 'sanitizers', '%b.options')}`,
+    // Every program that a test starts is preloaded too; only Node is ours to look for leaks and string faults in.
+    ASAN_OPTIONS: `detect_leaks=0:replace_str=0:include_if_exists=${join(root, 'setup', 'sanitizers', '%b.options')}`,
     LSAN_OPTIONS: `suppressions=${join(root, 'setup', 'sanitizers', 'leaks.supp')}:print_suppressions=0`,
     UBSAN_OPTIONS: 'print_stacktrace=1:halt_on_error=1',
   };

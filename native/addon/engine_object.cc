@@ -82,6 +82,7 @@ Options ReadOptions(const Napi::Object& from) {
   out.timeouts.connect_response_ms = Int(timeouts.Get("connectResponseMs"));
   out.timeouts.ping_interval_ms = Int(timeouts.Get("pingIntervalMs"));
   out.timeouts.ping_timeout_ms = Int(timeouts.Get("pingTimeoutMs"));
+  out.timeouts.stalled_stream_ms = Int(timeouts.Get("stalledStreamMs"));
   out.timeouts.idle_tunnel_ms = Int(timeouts.Get("idleTunnelMs"));
   return out;
 }

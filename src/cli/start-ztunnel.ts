@@ -112,6 +112,7 @@ export function engineOptions(settings: ZtunnelSettings): EngineOptions {
       connectResponseMs: settings.connectResponseTimeout,
       pingIntervalMs: settings.pingInterval,
       pingTimeoutMs: settings.pingTimeout,
+      stalledStreamMs: settings.stalledStreamTimeout,
       idleTunnelMs: settings.idleTunnelTimeout,
     },
   };

@@ -75,6 +75,7 @@ export const defaultEngineOptions: EngineOptions = {
     connectResponseMs: 15_000,
     pingIntervalMs: 10_000,
     pingTimeoutMs: 20_000,
+    stalledStreamMs: 60_000,
     idleTunnelMs: 300_000,
   },
 };

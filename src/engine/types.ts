@@ -202,6 +202,8 @@ export interface EngineTimeouts {
   readonly connectResponseMs: number;
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
+  /** While memory is exhausted, streams whose application takes nothing for so long are reset, the largest first. */
+  readonly stalledStreamMs: number;
   readonly idleTunnelMs: number;
 }
 

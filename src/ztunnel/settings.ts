@@ -127,6 +127,10 @@ export const ztunnelSettings = {
     connectResponseTimeout: setting.duration('15s', "time for the peer's answer to CONNECT"),
     pingInterval: setting.duration('10s', 'time between two PINGs on a tunnel with streams'),
     pingTimeout: setting.duration('20s', 'silence after which a tunnel is dead'),
+    stalledStreamTimeout: setting.duration(
+      '60s',
+      'time without progress after which a stream is reset while buffer memory is exhausted',
+    ),
     idleTunnelTimeout: setting.duration('5m', 'time a tunnel is kept after its last stream'),
   }),
   ...inGroup('Stopping', {

@@ -23,13 +23,12 @@ export interface HboneClient {
 
 /** Dials as ztunnel does: TLS 1.3, ALPN h2, no server name, no check of a DNS name. */
 export async function dialHbone(
-  to: { host: string; port: number },
+  to: { host: string; port: number; localAddress?: string },
   credentials: PeerCredentials,
   options: http2.ClientSessionOptions = {},
 ): Promise<HboneClient> {
   const socket = tls.connect({
-    host: to.host,
-    port: to.port,
+    ...to,
     cert: credentials.certificateChain,
     key: credentials.privateKey,
     ca: credentials.roots,

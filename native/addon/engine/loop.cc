@@ -158,9 +158,12 @@ void Loop::EverySecond() {
   // Here and not in After(), which may be called by one of them.
   auto spent = [](const std::unique_ptr<Timer>& timer) { return !timer->armed(); };
   delayed_.erase(std::remove_if(delayed_.begin(), delayed_.end(), spent), delayed_.end());
+  // One that ends leaves the list at once and stays valid until the end of the turn.
+  std::vector<Tunnel*> tunnels;
   for (auto* node = tunnels_.front(); node != nullptr; node = tunnels_.next(node)) {
-    static_cast<Tunnel*>(node)->EverySecond();
+    tunnels.push_back(static_cast<Tunnel*>(node));
   }
+  for (Tunnel* tunnel : tunnels) tunnel->EverySecond();
   if (index_ == 0) engine_.EverySecond();
 }
 

@@ -180,7 +180,7 @@ void Tunnel::EverySecond() {
     TunnelStream* largest = nullptr;
     for (auto* node = streams_.front(); node != nullptr; node = streams_.next(node)) {
       auto* stream = static_cast<TunnelStream*>(node);
-      if (!stream->StalledFor(60 * kSecond)) continue;
+      if (!stream->StalledFor(static_cast<Nanos>(timeouts.stalled_stream_ms) * kMillisecond)) continue;
       if (largest == nullptr || stream->pending_bytes() > largest->pending_bytes()) largest = stream;
     }
     if (largest != nullptr) {

@@ -64,6 +64,7 @@ struct Timeouts {
   int connect_response_ms = 15000;
   int ping_interval_ms = 10000;
   int ping_timeout_ms = 20000;
+  int stalled_stream_ms = 60000;
   int idle_tunnel_ms = 300000;
 };
 
