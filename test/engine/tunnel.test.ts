@@ -29,9 +29,14 @@ describe('a connection through a tunnel', () => {
     application.close();
   });
 
-  async function arrange(app: Application, options: NodeOptions = {}): Promise<net.Socket> {
+  async function arrange(
+    app: Application,
+    options: NodeOptions & { readonly onConnect?: EngineNode['onConnect'] } = {},
+  ): Promise<net.Socket> {
     application = app;
     node = await EngineNode.start(options);
+    // Before the dial: the request may be here before that returns.
+    if (options.onConnect !== undefined) node.onConnect = options.onConnect;
     const client = await node.addPod('client', clientId);
     const server = await node.addPod('server', serverId);
     node.onOutbound = () => tunnelTo(server.hbone, application.port);
@@ -81,11 +86,12 @@ describe('a connection through a tunnel', () => {
   });
 
   it('carries the headers of the answer', async () => {
-    const socket = await arrange(await Application.echo());
-    node.onConnect = (event) => ({
-      kind: 'deliver',
-      to: { ip: event.local.ip, port: application.port },
-      headers: [['baggage', 'service.name=server']],
+    const socket = await arrange(await Application.echo(), {
+      onConnect: (event) => ({
+        kind: 'deliver',
+        to: { ip: event.local.ip, port: application.port },
+        headers: [['baggage', 'service.name=server']],
+      }),
     });
     socket.end();
 
