@@ -13,10 +13,13 @@ export const bundledNode = join(root, 'node_modules', '.bin', 'node');
 /** `npm ci`, if what is installed is not what package-lock.json says. */
 export async function installModules() {
   const installed = readJson('node_modules/.package-lock.json');
-  if (modulesAreCurrent(readJson('package-lock.json'), installed, isInstalled)) return;
+  if (existsSync(bundledNode) && modulesAreCurrent(readJson('package-lock.json'), installed, isInstalled))
+    return;
   await step('installing node modules (npm ci)', () => {
     // Without scripts: nothing here needs one, and the addon is built below.
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+    // npm's own patience without a network is minutes.
+    args.push('--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000');
     const own = process.env.npm_execpath;
     return own !== undefined && existsSync(own) && own.endsWith('.js')
       ? quietly(process.execPath, [own, ...args], { cwd: root })
