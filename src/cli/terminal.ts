@@ -18,25 +18,13 @@ export interface Terminal {
 /** The terminal of this process. NO_COLOR (https://no-color.org) turns colour off, FORCE_COLOR on. */
 export function processTerminal(): Terminal {
   const color = wantsColor(process.env, process.stdout.isTTY === true);
-  // `culvert why ... | head` is done when its reader is: not an error, and nobody is there to tell.
-  let watched = false;
-  const print = (text: string): void => {
-    if (!watched) process.stdout.on('error', endWithReader);
-    watched = true;
-    process.stdout.write(text);
-  };
   return {
-    print,
+    print: (text) => void process.stdout.write(text),
     complain: (text) => void process.stderr.write(text),
     paint: (name, text) => (color ? styleText(name, text, { validateStream: false }) : text),
     width: Math.max(80, process.stdout.columns ?? 80),
     environment: process.env,
   };
-}
-
-function endWithReader(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error;
-  process.exit();
 }
 
 export function wantsColor(

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { run } from '../../src/cli/main.ts';
 import { wantsColor } from '../../src/cli/terminal.ts';
 import { recordedTerminal } from '../support/terminal.ts';
@@ -12,17 +11,6 @@ import { recordedTerminal } from '../support/terminal.ts';
 const root = resolve(import.meta.dirname, '../..');
 
 describe('the command line', () => {
-  it('ends well when its reader has seen enough', async () => {
-    const child = spawn(process.execPath, [join(root, 'src/cli/main.ts'), '--help'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    child.stdout.destroy();
-    const errors = await text(child.stderr);
-    const [code] = child.exitCode === null ? await once(child, 'exit') : [child.exitCode];
-
-    assert.deepEqual([code, errors], [0, '']);
-  });
-
   it('explains itself and every command', async () => {
     const terminal = recordedTerminal();
     assert.equal(await run(['--help'], terminal), 0);
