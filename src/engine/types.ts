@@ -60,7 +60,7 @@ export interface ConnectEvent {
   readonly local: SocketAddress;
   /** The verified SPIFFE id of the peer. */
   readonly peerIdentity: string;
-  /** `:authority` as received; for a request that is not CONNECT, see `method`. */
+  /** `:authority` as received. What is not CONNECT never gets here: the engine answers 400 and counts it. */
   readonly authority: string;
   readonly headers: readonly (readonly [string, string])[];
 }

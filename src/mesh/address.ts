@@ -74,10 +74,6 @@ export function cidr(address: IpAddress, length: number): Cidr {
   return { address: ipFromBytes(bytes) ?? address, length };
 }
 
-export function formatCidr(block: Cidr): string {
-  return `${block.address}/${block.length}`;
-}
-
 /** Families never contain each other: `0.0.0.0/0` holds no IPv6 address. */
 export function cidrContains(block: Cidr, address: IpAddress): boolean {
   if (isIpv6(block.address) !== isIpv6(address)) return false;
