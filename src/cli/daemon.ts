@@ -7,6 +7,7 @@ import { systemClock } from '../runtime/clock.ts';
 import { Drain } from '../runtime/drain.ts';
 import { CulvertError, messageOf } from '../runtime/errors.ts';
 import type { Logger, LogLevel } from '../runtime/logger.ts';
+import { standardError } from '../runtime/log-output.ts';
 import { createLogger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { createMetrics } from '../runtime/metrics.ts';
@@ -68,6 +69,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     drain,
     supervisor: new Supervisor(logger),
   };
+  watchLog(logger, services.metrics);
   const ignoreSignals = onSignals(drain, settings.drainTimeout, logger);
   const starting = services.readiness.task('start');
   const closers: (() => Promise<void> | void)[] = [];
@@ -107,7 +109,33 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     }
     ignoreSignals();
     logger.info(`${kind} ${name} has ended`);
+    await standardError().flush(lastLinesMs);
   }
+}
+
+/** A reader of the log that has stalled keeps nobody from ending. */
+const lastLinesMs = 500;
+
+/** Lines that could not be written are counted, and told of as soon as one can be. */
+function watchLog(logger: Logger, metrics: Metrics): void {
+  const output = standardError();
+  output.onRecovered = (lines) => logger.warn('log lines were dropped: nobody took them', { lines });
+  const dropped = metrics
+    .counter({
+      name: 'culvert_log_lines_dropped_total',
+      help: 'Log lines that were dropped because the disk was full or nobody read.',
+    })
+    .child({});
+  const waiting = metrics
+    .gauge({
+      name: 'culvert_log_waiting_bytes',
+      help: 'Log lines that wait to be written, of at most 1 MiB.',
+    })
+    .child({});
+  metrics.onRender(() => {
+    dropped.inc(output.dropped - dropped.value);
+    waiting.set(output.waitingBytes);
+  });
 }
 
 async function openRunDirectory(

@@ -5,6 +5,7 @@ import type { LogLevel, Logger } from './logger.ts';
 import { logLevels } from './logger.ts';
 import type { Metrics } from './metrics.ts';
 import type { Readiness } from './readiness.ts';
+import { redactSecrets } from './redact.ts';
 
 export type { EndpointRequest, EndpointResponse, EndpointRoute, ListenAddress } from './http-endpoint.ts';
 
@@ -76,7 +77,8 @@ export class AdminServer {
   }
 }
 
-/** An answer in JSON. Maps, sets and big integers, which JSON lacks, become objects, arrays and decimal strings. */
+/** An answer in JSON, without secrets. Maps, sets and big integers, which JSON lacks, become objects, arrays and decimal
+ *  strings. */
 export function jsonResponse(value: unknown, status = 200): EndpointResponse {
   const plain = (_key: string, item: unknown): unknown => {
     if (typeof item === 'bigint') return item.toString();
@@ -84,7 +86,8 @@ export function jsonResponse(value: unknown, status = 200): EndpointResponse {
     if (item instanceof Set) return [...item];
     return item;
   };
-  return { status, contentType: 'application/json', body: `${JSON.stringify(value, plain, 2)}\n` };
+  const body = redactSecrets(JSON.stringify(value, plain, 2));
+  return { status, contentType: 'application/json', body: `${body}\n` };
 }
 
 function metricsRoutes(metrics: Metrics): readonly EndpointRoute[] {

@@ -1,6 +1,8 @@
 // One log line per event that an operator may want to know of; JSON for machines, text for people.
 import { pino } from 'pino';
 import type { Clock } from './clock.ts';
+import { standardError } from './log-output.ts';
+import { redactSecrets } from './redact.ts';
 
 export const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -22,12 +24,14 @@ export interface Logger {
 export interface LoggerOptions {
   readonly level: LogLevel;
   readonly format: 'json' | 'text';
+  /** Standard error by default; see log-output.ts for when it cannot be written to. */
   readonly write?: (line: string) => void;
 }
 
 export function createLogger(options: LoggerOptions): Logger {
-  const write = options.write ?? ((line: string) => void process.stderr.write(line));
-  const sink = options.format === 'json' ? { write } : { write: (line: string) => write(asText(line)) };
+  const write = options.write ?? ((line: string) => standardError().write(line));
+  const form = options.format === 'json' ? (line: string) => line : asText;
+  const sink = { write: (line: string) => write(form(redactSecrets(line))) };
   const base = pino(
     {
       level: 'trace', // LogLevels decides, for all scopes at once
