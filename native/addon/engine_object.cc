@@ -183,6 +183,13 @@ Napi::Value EngineObject::DecideDeliver(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(info.Env(), engine_->DecideDeliver(Id(info[0]), std::move(decision)));
 }
 
+Napi::Value EngineObject::DecideDirect(const Napi::CallbackInfo& info) {
+  DeliverDecision decision;
+  decision.to = Address::Parse(Text(info[2]), static_cast<uint16_t>(Int(info[3])));
+  decision.source = Address::Parse(Text(info[4]), 0);
+  return Napi::Boolean::New(info.Env(), engine_->DecideDirect(Id(info[0]), Text(info[1]), std::move(decision)));
+}
+
 Napi::Value EngineObject::DecideRefuse(const Napi::CallbackInfo& info) {
   auto reason = static_cast<Reason>(Int(info[1]));
   return Napi::Boolean::New(info.Env(), engine_->DecideRefuse(Id(info[0]), reason, Int(info[2])));
@@ -250,6 +257,7 @@ Napi::Function EngineObject::Define(Napi::Env env) {
                          InstanceMethod("decideTunnel", &EngineObject::DecideTunnel),
                          InstanceMethod("decidePlain", &EngineObject::DecidePlain),
                          InstanceMethod("decideDeliver", &EngineObject::DecideDeliver),
+                         InstanceMethod("decideDirect", &EngineObject::DecideDirect),
                          InstanceMethod("decideRefuse", &EngineObject::DecideRefuse),
                          InstanceMethod("closeConnection", &EngineObject::CloseConnection),
                          InstanceMethod("drain", &EngineObject::Drain),

@@ -36,6 +36,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value DecideTunnel(const Napi::CallbackInfo& info);
   Napi::Value DecidePlain(const Napi::CallbackInfo& info);
   Napi::Value DecideDeliver(const Napi::CallbackInfo& info);
+  Napi::Value DecideDirect(const Napi::CallbackInfo& info);
   Napi::Value DecideRefuse(const Napi::CallbackInfo& info);
   Napi::Value CloseConnection(const Napi::CallbackInfo& info);
   Napi::Value Drain(const Napi::CallbackInfo& info);

@@ -42,6 +42,7 @@ interface NativeEngine {
   ): boolean;
   decidePlain(id: number, ip: string, port: number): boolean;
   decideDeliver(id: number, ip: string, port: number, source: string, headers: readonly string[]): boolean;
+  decideDirect(id: number, podId: string, ip: string, port: number, source: string): boolean;
   decideRefuse(id: number, reason: number, status: number): boolean;
   closeConnection(id: number, reason: number): void;
   drain(deadlineMs: number): void;
@@ -167,8 +168,14 @@ class AddonEngine implements Engine {
         checkAddress(decision.to);
         this.#post(() => this.#native.decidePlain(id, decision.to.ip, decision.to.port));
         return;
+      case 'direct': {
+        const { podId, to, source } = decision;
+        checkAddress(to);
+        this.#post(() => this.#native.decideDirect(id, podId, to.ip, to.port, source ?? ''));
+        return;
+      }
       case 'refuse':
-        this.#post(() => this.#native.decideRefuse(id, reasonIndex(decision.reason), 0));
+        this.#post(() => this.#native.decideRefuse(id, reasonIndex(decision.reason), decision.status ?? 0));
     }
   }
 

@@ -137,8 +137,9 @@ function decode(record: Reader): EngineEvent | DrainedSignal | undefined {
       const bytesReceived = record.f64();
       const durationMs = record.f64();
       const endedBy = endings[record.u8()] ?? 'engine';
+      const afterEnd = record.u8() === 1;
       const { id, reason, detail } = record;
-      return { kind: 'closed', id, bytesSent, bytesReceived, durationMs, reason, detail, endedBy };
+      return { kind: 'closed', id, bytesSent, bytesReceived, durationMs, reason, detail, endedBy, afterEnd };
     }
     case kindOf.tunnelUp: {
       const handshakeUs = record.u64();

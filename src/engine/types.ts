@@ -91,6 +91,8 @@ export interface ClosedEvent {
   /** errno, HTTP status, HTTP/2 error code or TLS alert, by reason; 0 if there is none. */
   readonly detail: number;
   readonly endedBy: 'initiator' | 'target' | 'engine';
+  /** `app_reset` only: who reset it had sent its end before, and all of it was delivered. */
+  readonly afterEnd: boolean;
 }
 
 export interface TunnelUpEvent {
@@ -148,7 +150,22 @@ export type OutboundDecision =
       readonly headers: readonly (readonly [string, string])[];
     }
   | { readonly kind: 'plain'; readonly to: SocketAddress }
-  | { readonly kind: 'refuse'; readonly reason: CloseReason };
+  /** Joined with the application of another pod of this engine, with no wire between. Refused (`connect_failed`) if that
+   *  pod is not there any more. One connection for both pods: `closed` comes once, and the removal of either ends it. */
+  | {
+      readonly kind: 'direct';
+      readonly podId: string;
+      /** The application: an address of that pod. */
+      readonly to: SocketAddress;
+      /** The address the application shall see as its client's; the engine picks the port. */
+      readonly source?: IpAddress;
+    }
+  | {
+      readonly kind: 'refuse';
+      readonly reason: CloseReason;
+      /** What a peer would have answered CONNECT with: becomes the detail of `closed`. */
+      readonly status?: number;
+    };
 
 /** The answer to `plaintext` and `connect`. */
 export type InboundDecision =

@@ -70,7 +70,7 @@ export function finishedFields({ connection, closed, revoked }: FinishedConnecti
 /** Bytes are counted as the pod's own application sees them: what it sent, what it received. */
 function partyFields(connection: Connection): LogFields {
   const { source, destination, hboneAddress, service, security } = connection;
-  const proven = security === 'mutual_tls';
+  const proven = security !== 'plaintext';
   const tunnel = hboneAddress !== undefined;
   return {
     'src.addr': formatSocketAddress(source.address),
@@ -80,10 +80,11 @@ function partyFields(connection: Connection): LogFields {
     ...(service !== undefined && { 'dst.service': service.hostname }),
     ...workloadFields('dst', destination, proven),
     direction: connection.direction,
+    ...(security === 'same_node' && { connection_security_policy: security }),
   };
 }
 
-/** Identities are named only where TLS has shown them. */
+/** Identities are named only where TLS has shown them, or capture where there is no wire. */
 function workloadFields(prefix: 'src' | 'dst', party: Party, proven: boolean): LogFields {
   const { workload, baggage, identity } = party;
   const name = workload?.name ?? baggage?.workloadName;

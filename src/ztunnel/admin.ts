@@ -7,6 +7,7 @@ import { messageOf } from '../runtime/errors.ts';
 import { finishedFields } from './access-log.ts';
 import type { Connection } from './connection.ts';
 import type { LiveConnection } from './connection-table.ts';
+import { joinableWith } from './decide-direct.ts';
 import { ZtunnelError } from './errors.ts';
 import { LoadBalancer } from './load-balancer.ts';
 import { resolveDestination, resolveWorkload } from './resolve-reference.ts';
@@ -58,8 +59,10 @@ export function adminRoutes(ztunnel: Ztunnel, version = ''): readonly EndpointRo
           .map(({ connection }) => connection)
           .filter((each) => (id !== null && String(each.id) === id) || (pod !== null && each.podId === pod))
           .map((each) => each.id);
-        ztunnel.closeConnections(ids);
-        return jsonResponse({ closed: ids.length });
+        // Both ends of one between two pods of this node have the same id.
+        const connections = [...new Set(ids)];
+        ztunnel.closeConnections(connections);
+        return jsonResponse({ closed: connections.length });
       },
     },
     {
@@ -105,6 +108,13 @@ export function why(ztunnel: Ztunnel, sourceText: string, destinationText: strin
     // A balancer of its own: a question must not move the affinity of a client.
     picker: new LoadBalancer({ clock, random: () => 0.5 }),
     hbonePort: settings.hbonePort,
+    joined: (route) =>
+      settings.sameNode === 'direct' &&
+      pod !== undefined &&
+      joinableWith(route, {
+        localPod: (workload) => ztunnel.localPod(workload),
+        hasIdentity: (identity) => ztunnel.identities.has(identity),
+      }) !== undefined,
   });
 }
 

@@ -8,6 +8,7 @@ import type { AccessLog, FinishedConnection } from './access-log.ts';
 import { isFailure } from './close-reason.ts';
 import type { Connection, Refusal } from './connection.ts';
 import { describeDenial } from './decide.ts';
+import { closedAsSeenBy } from './joined-close.ts';
 import type { ConnectionMetrics, Flow } from './metrics.ts';
 
 /** A connection that has not ended. */
@@ -28,6 +29,8 @@ interface Entry {
   /** Bytes that the metrics have already been told of. */
   countedSent: number;
   countedReceived: number;
+  /** Of a connection between two pods of this node: the destination's end. */
+  readonly peer: Entry | undefined;
 }
 
 interface PodEntry {
@@ -74,12 +77,19 @@ export class ConnectionTable {
     return this.#entries.size >= this.#options.connectionsMax;
   }
 
-  /** To be called with each decision, refusals too: their `closed` event follows. */
-  add(connection: Connection): void {
+  /** To be called with each decision, refusals too: their `closed` event follows. `peer` is the other end of the same
+   *  connection, where that is a pod of this node as well: each end has its lines and its metrics. */
+  add(connection: Connection, peer?: Connection): void {
+    const other = peer === undefined ? undefined : this.#enter(peer, undefined);
+    this.#entries.set(connection.id, this.#enter(connection, other));
+  }
+
+  #enter(connection: Connection, peer: Entry | undefined): Entry {
     const { metrics } = this.#options;
     if (connection.refusal?.reason === 'denied') metrics.denied(connection.policy);
     if (connection.dryRun !== undefined) metrics.wouldDeny(connection.dryRun);
-    this.#entries.set(connection.id, {
+    if (connection.refusal === undefined) this.#pod(connection.podId).ids.add(connection.id);
+    return {
       connection,
       flow: metrics.flowOf(connection),
       connectedMs: undefined,
@@ -87,24 +97,37 @@ export class ConnectionTable {
       revoked: undefined,
       countedSent: 0,
       countedReceived: 0,
-    });
-    if (connection.refusal === undefined) this.#pod(connection.podId).ids.add(connection.id);
+      peer,
+    };
   }
 
   connected(event: ConnectedEvent, nowMs: number): void {
-    const entry = this.#entries.get(event.id);
-    if (entry === undefined || entry.connectedMs !== undefined) return;
-    entry.connectedMs = nowMs;
-    entry.tunnelId = event.tunnelId;
-    entry.flow.opened.inc();
-    this.#options.accessLog.opened(entry.connection, event);
+    for (const entry of endsOf(this.#entries.get(event.id))) {
+      if (entry.connectedMs !== undefined) continue;
+      entry.connectedMs = nowMs;
+      entry.tunnelId = event.tunnelId;
+      entry.flow.opened.inc();
+      this.#options.accessLog.opened(entry.connection, event);
+    }
   }
 
-  /** Returns the pod whose connection it was; undefined for one that was never decided about. */
-  closed(event: ClosedEvent): string | undefined {
+  /** Returns the pods whose connection it was; none for one that was never decided about. */
+  closed(event: ClosedEvent): readonly string[] {
     const entry = this.#entries.get(event.id);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) return [];
     this.#entries.delete(event.id);
+    const { peer } = entry;
+    if (peer === undefined) return [this.#finish(entry, event)];
+    const cutBy = (end: Entry): boolean => end.revoked?.reason === event.reason;
+    const cutByPeer = cutBy(peer) && !cutBy(entry);
+    const cutBySource = cutBy(entry) && !cutBy(peer);
+    return [
+      this.#finish(entry, closedAsSeenBy('initiator', event, cutByPeer)),
+      this.#finish(peer, closedAsSeenBy('target', event, cutBySource)),
+    ];
+  }
+
+  #finish(entry: Entry, event: ClosedEvent): string {
     this.#forget(entry.connection);
     this.#countBytes(entry, event);
     const refusal = entry.connection.refusal ?? entry.revoked;
@@ -133,7 +156,7 @@ export class ConnectionTable {
       const policies = snapshot.policiesFor(workload);
       if (pod.workload === uid && isSame(pod.policies, policies)) continue;
       [pod.workload, pod.policies] = [uid, policies];
-      for (const id of pod.ids) if (this.#deny(id, policies)) ids.push(id);
+      for (const id of pod.ids) if (this.#deny(id, podId, policies)) ids.push(id);
     }
     if (ids.length > 0) this.#options.close(ids, 'denied');
     return ids.length;
@@ -141,30 +164,30 @@ export class ConnectionTable {
 
   /** Closes the connections whose peer has one of these SPIFFE ids. Returns how many. */
   revoke(identities: ReadonlySet<string>): number {
-    const ids: ConnectionId[] = [];
-    for (const [id, entry] of this.#entries) {
-      const { direction, source, destination, security, refusal } = entry.connection;
+    const ids = new Set<ConnectionId>();
+    for (const entry of this.#ends()) {
+      const { id, direction, source, destination, security, refusal } = entry.connection;
       const peer = direction === 'inbound' ? source.identity : destination.identity;
-      if (security !== 'mutual_tls' || refusal !== undefined || entry.revoked !== undefined) continue;
+      if (security === 'plaintext' || refusal !== undefined || entry.revoked !== undefined) continue;
       if (peer === undefined || !identities.has(peer)) continue;
       entry.revoked = { reason: 'cert_revoked', message: `the certificate of ${peer} was revoked` };
-      ids.push(id);
+      ids.add(id);
     }
-    if (ids.length > 0) this.#options.close(ids, 'cert_revoked');
-    return ids.length;
+    if (ids.size > 0) this.#options.close([...ids], 'cert_revoked');
+    return ids.size;
   }
 
   /** Adds to the metrics what open connections have carried since the last time: before each scrape. */
   countLiveBytes(liveBytes: (id: ConnectionId) => LiveBytes | undefined): void {
-    for (const [id, entry] of this.#entries) {
-      const bytes = entry.connectedMs === undefined ? undefined : liveBytes(id);
+    for (const entry of this.#ends()) {
+      const bytes = entry.connectedMs === undefined ? undefined : liveBytes(entry.connection.id);
       if (bytes !== undefined) this.#countBytes(entry, bytes);
     }
   }
 
   /** Connections that were let in and have not ended. */
   *live(): IterableIterator<LiveConnection> {
-    for (const entry of this.#entries.values()) if (entry.connection.refusal === undefined) yield entry;
+    for (const entry of this.#ends()) if (entry.connection.refusal === undefined) yield entry;
   }
 
   /** Ended and refused ones, oldest first. */
@@ -177,8 +200,12 @@ export class ConnectionTable {
     return this.#pods.get(podId)?.ids.size ?? 0;
   }
 
-  #deny(id: ConnectionId, policies: readonly Policy[]): boolean {
-    const entry = this.#entries.get(id);
+  *#ends(): IterableIterator<Entry> {
+    for (const entry of this.#entries.values()) yield* endsOf(entry);
+  }
+
+  #deny(id: ConnectionId, podId: string, policies: readonly Policy[]): boolean {
+    const entry = endsOf(this.#entries.get(id)).find((end) => end.connection.podId === podId);
     const authorization = entry?.connection.authorization;
     if (entry === undefined || authorization === undefined || entry.revoked !== undefined) return false;
     const decision = authorize(policies, authorization);
@@ -217,6 +244,12 @@ export class ConnectionTable {
     this.#recent[this.#recentNext] = finished;
     this.#recentNext = (this.#recentNext + 1) % this.#recentMax;
   }
+}
+
+/** The source's end first. */
+function endsOf(entry: Entry | undefined): readonly Entry[] {
+  if (entry === undefined) return [];
+  return entry.peer === undefined ? [entry] : [entry, entry.peer];
 }
 
 function isSame(before: readonly Policy[] | undefined, now: readonly Policy[]): boolean {

@@ -8,6 +8,10 @@ import type { Baggage } from './headers.ts';
 
 export type Direction = 'inbound' | 'outbound';
 
+/** How a connection is carried. `same_node`: both pods are captured here, their identities are known from that, and the
+ *  two sockets are joined without a wire or TLS between. */
+export type Security = 'mutual_tls' | 'same_node' | 'plaintext';
+
 /** One end of a connection. What is absent is not known. */
 export interface Party {
   readonly address: SocketAddress;
@@ -32,7 +36,7 @@ export interface Connection {
   readonly direction: Direction;
   /** Milliseconds since the epoch. */
   readonly openedMs: number;
-  readonly security: 'mutual_tls' | 'plaintext';
+  readonly security: Security;
   readonly source: Party;
   readonly destination: Party;
   /** The tunnel's other end (outbound) or our end of it (inbound), where there is a tunnel. */

@@ -54,6 +54,7 @@ export interface DecisionContext {
 export interface OutboundOutcome {
   readonly decision: OutboundDecision;
   readonly connection: Connection;
+  readonly route: OutboundRoute;
 }
 
 export interface InboundOutcome {
@@ -67,10 +68,10 @@ export function decideOutbound(context: DecisionContext, event: OutboundEvent): 
   const route = routeOutbound({ snapshot, source, client, originalDst, picker, hbonePort });
   const own = formatIdentity(identityOf(source));
   const base = outboundConnection(context, event, route);
-  if (route.kind === 'refuse') return refuseOutbound(base, route.reason, route.message);
-  if (route.kind === 'plain') return { decision: { kind: 'plain', to: route.to }, connection: base };
+  if (route.kind === 'refuse') return refuseOutbound(route, base, route.reason, route.message);
+  if (route.kind === 'plain') return { decision: { kind: 'plain', to: route.to }, connection: base, route };
   if (!context.hasIdentity(own))
-    return refuseOutbound(base, 'identity_error', `there is no valid certificate for ${own}`);
+    return refuseOutbound(route, base, 'identity_error', `there is no valid certificate for ${own}`);
   const traceparent = newTraceparent();
   const { service } = route.context;
   return {
@@ -93,6 +94,7 @@ export function decideOutbound(context: DecisionContext, event: OutboundEvent): 
       hboneAddress: route.via,
       traceId: traceparent.slice(3, 35),
     },
+    route,
   };
 }
 
@@ -205,8 +207,14 @@ function outboundConnection(
   };
 }
 
-function refuseOutbound(base: Connection, reason: CloseReason, message: string): OutboundOutcome {
-  return { decision: { kind: 'refuse', reason }, connection: { ...base, refusal: { reason, message } } };
+function refuseOutbound(
+  route: OutboundRoute,
+  base: Connection,
+  reason: CloseReason,
+  message: string,
+): OutboundOutcome {
+  const connection = { ...base, refusal: { reason, message } };
+  return { decision: { kind: 'refuse', reason }, connection, route };
 }
 
 function reject(base: Connection, status: number, reason: CloseReason, message: string): InboundOutcome {

@@ -12,6 +12,8 @@ import type { ConnectionTable } from './connection-table.ts';
 import type { Connection } from './connection.ts';
 import type { DecisionContext } from './decide.ts';
 import { decideConnect, decideOutbound, decidePlaintext } from './decide.ts';
+import type { LocalPod } from './decide-direct.ts';
+import { decideOutboundDirect } from './decide-direct.ts';
 import type { EndpointPicker } from './load-balancer.ts';
 import type { TunnelMetrics } from './tunnel-metrics.ts';
 import { isOrderly } from './tunnel-metrics.ts';
@@ -30,6 +32,8 @@ export interface EngineEventsOptions {
   readonly workloadOf: (podId: string) => Workload | undefined;
   readonly settingsOf: (workload: Workload) => PodSettings | undefined;
   readonly hasIdentity: (identity: string) => boolean;
+  /** The captured pod of this node that serves a workload: connections to it are joined. Absent: tunnels are used. */
+  readonly localPod?: (workload: Workload) => LocalPod | undefined;
   readonly hbonePort: number;
   readonly keepSourceAddress: boolean;
   readonly waitMs: number;
@@ -115,14 +119,17 @@ export class EngineEvents {
   }
 
   #decide(question: Question, workload: Workload): void {
-    const { engine, table, metrics, logger } = this.#options;
+    const { engine, table, metrics, logger, localPod } = this.#options;
     const started = performance.now();
     try {
       const context = this.#context(workload);
       if (question.kind === 'outbound') {
-        const { decision, connection } = decideOutbound(context, question);
-        table.add(connection);
-        engine.decideOutbound(question.id, decision);
+        const outcome =
+          localPod === undefined
+            ? { ...decideOutbound(context, question), peer: undefined }
+            : { peer: undefined, ...decideOutboundDirect({ ...context, localPod }, question) };
+        table.add(outcome.connection, outcome.peer);
+        engine.decideOutbound(question.id, outcome.decision);
       } else {
         const { decision, connection } =
           question.kind === 'connect' ? decideConnect(context, question) : decidePlaintext(context, question);
@@ -150,8 +157,7 @@ export class EngineEvents {
     const { table, clock, closed } = this.#options;
     const question = this.#waiting.leave(event.id);
     if (question !== undefined) table.add(unroutedConnection(question, clock.now()));
-    const podId = table.closed(event);
-    if (podId !== undefined) closed(podId);
+    for (const podId of table.closed(event)) closed(podId);
   }
 
   #context(workload: Workload): DecisionContext {

@@ -138,7 +138,7 @@ export function labelsOf(connection: Connection, responseFlags: string): LabelVa
     ...partyLabelsOf('destination', connection.destination),
     request_protocol: 'tcp',
     response_flags: responseFlags,
-    connection_security_policy: connection.security === 'mutual_tls' ? 'mutual_tls' : 'unknown',
+    connection_security_policy: connection.security === 'plaintext' ? 'unknown' : connection.security,
   };
 }
 

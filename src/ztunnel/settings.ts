@@ -81,6 +81,12 @@ export const ztunnelSettings = {
       'time to wait for a workload that the controller has not sent yet',
     ),
     sourceAddress: setting.boolean(true, "show applications the client's address as their peer"),
+    sameNode: setting.oneOf(
+      ['tunnel', 'direct'],
+      'tunnel',
+      'between two pods of this node: a tunnel, or direct: authorized alike and joined in this process, so that no ' +
+        'packet passes between them and a NetworkPolicy is not asked',
+    ),
   }),
   ...inGroup('Endpoints of its own', {
     metricsAddress: setting.address('*:15020', 'where /metrics is served'),

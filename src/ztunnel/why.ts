@@ -42,6 +42,8 @@ export interface WhyQuery {
   readonly sourceHasCertificate?: boolean | undefined;
   readonly picker: EndpointPicker;
   readonly hbonePort: number;
+  /** Whether both ends of a route are pods of this node that `sameNode: direct` joins. */
+  readonly joined?: (route: OutboundRoute) => boolean;
 }
 
 const candidatesShownMax = 20;
@@ -58,7 +60,7 @@ export function explainWhy(query: WhyQuery): WhyReport {
     { step: 'destination', outcome: query.destinationFound, detail: formatSocketAddress(originalDst) },
     ...waypointSteps(route),
     ...endpointSteps(query, route),
-    routeStep(route, captured),
+    captured && query.joined?.(route) === true ? joinedStep(route) : routeStep(route, captured),
   ];
   if (route.kind === 'refuse') return { allowed: false, steps };
   if (captured && route.kind === 'tunnel' && query.sourceHasCertificate === false) {
@@ -170,6 +172,18 @@ function routeStep(route: OutboundRoute, captured: boolean): WhyStep {
             object: `Workload ${route.peer.uid}`,
           };
   }
+}
+
+function joinedStep(route: OutboundRoute): WhyStep {
+  const { destination } = route.context;
+  return {
+    step: 'route',
+    outcome:
+      `joined on this node with ${route.kind === 'tunnel' ? formatSocketAddress(route.target) : 'it'}` +
+      ' (sameNode: direct): no tunnel, no TLS, nothing on a wire',
+    ...(destination !== undefined && { object: `Workload ${destination.uid}` }),
+    detail: 'identities are those of the two captures; a NetworkPolicy between the pods is not asked',
+  };
 }
 
 function policySteps(

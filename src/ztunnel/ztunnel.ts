@@ -13,6 +13,7 @@ import type { Readiness } from '../runtime/readiness.ts';
 import type { XdsClientStatus } from '../xds/client.ts';
 import { AccessLog } from './access-log.ts';
 import { ConnectionTable } from './connection-table.ts';
+import type { LocalPod } from './decide-direct.ts';
 import { EngineEvents } from './engine-events.ts';
 import { registerGauges } from './gauges.ts';
 import type { CertificateSource } from './identity-keeper.ts';
@@ -139,6 +140,7 @@ export class Ztunnel {
       workloadOf: (podId) => this.workloadOf(podId),
       settingsOf: ({ namespace, name }) => this.mesh.settingsOf(namespace, name),
       hasIdentity: (identity) => this.identities.has(identity),
+      ...(settings.sameNode === 'direct' && { localPod: (workload) => this.localPod(workload) }),
       hbonePort: settings.hbonePort,
       keepSourceAddress: settings.sourceAddress,
       // The engine's own deadline would take the answer away: be a little earlier.
@@ -163,6 +165,14 @@ export class Ztunnel {
   workloadOf(podId: string): Workload | undefined {
     const settings = this.pods.settingsOf(podId);
     return settings === undefined ? undefined : this.mesh.snapshot.workload(settings.uid);
+  }
+
+  /** The pod of this node that serves a workload and takes connections. */
+  localPod(workload: Workload): LocalPod | undefined {
+    const pod = this.pods.accepting(workload);
+    if (pod === undefined) return undefined;
+    const settings = this.pods.settingsOf(pod.podId);
+    return { ...pod, workload, ...(settings !== undefined && { settings }) };
   }
 
   /** Closes live connections of peers with these SPIFFE ids: their certificates were revoked. */

@@ -55,11 +55,12 @@ describe('the event decoder', () => {
   });
 
   it('reads the end of a connection', () => {
-    const body = Buffer.alloc(25);
+    const body = Buffer.alloc(26);
     body.writeDoubleLE(2 ** 40, 0);
     body.writeDoubleLE(7, 8);
     body.writeDoubleLE(1.5, 16);
     body.writeUInt8(1, 24);
+    body.writeUInt8(1, 25);
 
     assert.deepEqual(decodeEvents(record(5, closeReasons.indexOf('peer_reset'), 10, 9, body)), [
       {
@@ -71,6 +72,7 @@ describe('the event decoder', () => {
         reason: 'peer_reset',
         detail: 10,
         endedBy: 'target',
+        afterEnd: true,
       },
     ]);
   });

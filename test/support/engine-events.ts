@@ -68,6 +68,7 @@ export function closedEvent(id: number, overrides: Partial<ClosedEvent> = {}): C
     reason: 'ok',
     detail: 0,
     endedBy: 'initiator',
+    afterEnd: false,
     ...overrides,
   };
 }

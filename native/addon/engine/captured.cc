@@ -22,36 +22,46 @@ Captured::~Captured() { loop_.engine().counters().undecided.fetch_sub(1, std::me
 
 void Captured::Terminate(Reason reason, uint32_t detail, EndedBy by) {
   if (finished()) return;
-  deadline_.Cancel();
-  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  Decided();
   ResetOnClose(fd_.get());
   fd_.Reset();
   Finish(reason, detail, by);
 }
 
-void Captured::DecideRefuse(Reason reason, int) { Terminate(reason, 0, EndedBy::kEngine); }
+void Captured::DecideRefuse(Reason reason, int status) {
+  Terminate(reason, outbound_ ? static_cast<uint32_t>(status) : 0, EndedBy::kEngine);
+}
+
+void Captured::Decided() {
+  deadline_.Cancel();
+  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+}
 
 void Captured::DecideTunnel(TunnelDecision decision) {
   if (finished() || !outbound_) return;
-  deadline_.Cancel();
-  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  Decided();
   OutboundStream::Route(loop_, {HandOver(), std::move(fd_), std::move(decision), 0});
 }
 
 void Captured::DecidePlain(const Address& to) {
   if (finished() || !outbound_) return;
-  deadline_.Cancel();
-  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  Decided();
   auto* relay = new Relay(loop_, HandOver(), std::move(fd_), std::move(claim_));
   relay->DialOut(to);
 }
 
 void Captured::DecideDeliver(DeliverDecision decision) {
   if (finished() || outbound_) return;
-  deadline_.Cancel();
-  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  Decided();
   auto* relay = new Relay(loop_, HandOver(), std::move(fd_), std::move(claim_));
-  relay->DialApplication(decision);
+  relay->DialApplication(relay->pod(), decision);
+}
+
+void Captured::DecideDirect(const std::shared_ptr<Pod>& target, const DeliverDecision& decision) {
+  if (finished() || !outbound_) return;
+  Decided();
+  auto* relay = new Relay(loop_, HandOver(), std::move(fd_), std::move(claim_));
+  relay->DialApplication(target, decision);
 }
 
 }  // namespace culvert

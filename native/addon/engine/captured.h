@@ -15,9 +15,12 @@ class Captured : public Connection {
   void DecideTunnel(TunnelDecision decision) override;
   void DecidePlain(const Address& to) override;
   void DecideDeliver(DeliverDecision decision) override;
-  void DecideRefuse(Reason reason, int http_status) override;
+  void DecideDirect(const std::shared_ptr<Pod>& target, const DeliverDecision& decision) override;
+  void DecideRefuse(Reason reason, int status) override;
 
  private:
+  void Decided();
+
   bool outbound_;
   Fd fd_;
   /** Plaintext: no dial of ours may have the client's 4-tuple. */

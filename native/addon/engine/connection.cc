@@ -10,7 +10,7 @@ Connection::Connection(Loop& loop, Origin origin) : loop_(loop), origin_(std::mo
   loop_.connections().PushBack(this);
 }
 
-void Connection::Finish(Reason reason, uint32_t detail, EndedBy by) {
+void Connection::Finish(Reason reason, uint32_t detail, EndedBy by, bool after_end) {
   if (finished_) return;
   finished_ = true;
   RegistryNode::Unlink();
@@ -18,7 +18,8 @@ void Connection::Finish(Reason reason, uint32_t detail, EndedBy by) {
   event.F64(static_cast<double>(slot_->sent.load(std::memory_order_relaxed)))
       .F64(static_cast<double>(slot_->received.load(std::memory_order_relaxed)))
       .F64(static_cast<double>(Now() - origin_.started) / kMillisecond)
-      .U8(static_cast<uint8_t>(by));
+      .U8(static_cast<uint8_t>(by))
+      .U8(after_end ? 1 : 0);
   Engine& engine = loop_.engine();
   engine.table().Release(origin_.id);
   engine.events().Report(std::move(event));

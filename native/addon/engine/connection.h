@@ -23,7 +23,10 @@ class Connection : public Mortal, public RegistryNode {
   Connection(Loop& loop, Origin origin);
 
   ConnectionId id() const { return origin_.id; }
+  /** The pod that it was captured in, or that its tunnel ends in. */
   const std::shared_ptr<Pod>& pod() const { return origin_.pod; }
+  /** Whether one of its sockets is of this pod. */
+  virtual bool Concerns(const std::shared_ptr<Pod>& pod) const { return origin_.pod == pod; }
 
   /** Resets both ends and reports. Idempotent. */
   virtual void Terminate(Reason reason, uint32_t detail, EndedBy by) = 0;
@@ -32,11 +35,13 @@ class Connection : public Mortal, public RegistryNode {
   virtual void DecideTunnel(TunnelDecision) {}
   virtual void DecidePlain(const Address&) {}
   virtual void DecideDeliver(DeliverDecision) {}
-  virtual void DecideRefuse(Reason, int /* http_status */) {}
+  virtual void DecideDirect(const std::shared_ptr<Pod>& /* target */, const DeliverDecision&) {}
+  /** `status`: the HTTP status for a peer, or the detail of `closed` for an application's connection. */
+  virtual void DecideRefuse(Reason, int /* status */) {}
 
  protected:
-  /** The one `closed` of this id; the object is freed at the end of the turn. */
-  void Finish(Reason reason, uint32_t detail, EndedBy by);
+  /** The one `closed` of this id; the object is freed at the end of the turn. `after_end`: see ClosedEvent. */
+  void Finish(Reason reason, uint32_t detail, EndedBy by, bool after_end = false);
   /** The form ends, the connection goes on in another, which gets the origin. */
   Origin HandOver();
   void ReportConnected(TunnelId tunnel, bool is_new, const std::string& peer_identity, const Headers& headers);

@@ -62,7 +62,7 @@ void Engine::Stop() {
     EventRecord event(EventKind::kClosed, id, Reason::kClosedByRequest);
     ConnectionTable::Slot* slot = table_.Find(id);
     event.F64(static_cast<double>(slot->sent.load())).F64(static_cast<double>(slot->received.load()));
-    event.F64(0).U8(static_cast<uint8_t>(EndedBy::kEngine));
+    event.F64(0).U8(static_cast<uint8_t>(EndedBy::kEngine)).U8(0);
     table_.Release(id);
     events_.Report(std::move(event));
   }
@@ -148,7 +148,7 @@ void Engine::EndPod(const std::shared_ptr<Pod>& pod, int drain_ms) {
         std::vector<Connection*> connections;
         for (auto* node = loop.connections().front(); node != nullptr; node = loop.connections().next(node)) {
           auto* connection = static_cast<Connection*>(node);
-          if (connection->pod() == pod) connections.push_back(connection);
+          if (connection->Concerns(pod)) connections.push_back(connection);
         }
         // All stay valid until the end of the turn; Terminate is idempotent.
         for (Connection* connection : connections) connection->Terminate(Reason::kDrained, 0, EndedBy::kEngine);
@@ -216,8 +216,17 @@ bool Engine::DecideDeliver(ConnectionId id, DeliverDecision decision) {
   return Tell(id, [decision = std::move(decision)](Connection& connection) { connection.DecideDeliver(decision); });
 }
 
-bool Engine::DecideRefuse(ConnectionId id, Reason reason, int http_status) {
-  return Tell(id, [=](Connection& connection) { connection.DecideRefuse(reason, http_status); });
+bool Engine::DecideDirect(ConnectionId id, const std::string& pod, DeliverDecision decision) {
+  // The map is the caller's thread's; what the connection's thread gets is the pod itself.
+  auto found = pods_.find(pod);
+  if (found == pods_.end()) return DecideRefuse(id, Reason::kConnectFailed, ECONNREFUSED);
+  return Tell(id, [target = found->second, decision = std::move(decision)](Connection& connection) {
+    connection.DecideDirect(target, decision);
+  });
+}
+
+bool Engine::DecideRefuse(ConnectionId id, Reason reason, int status) {
+  return Tell(id, [=](Connection& connection) { connection.DecideRefuse(reason, status); });
 }
 
 void Engine::Close(ConnectionId id, Reason reason) {

@@ -44,7 +44,9 @@ class Engine {
   bool DecideTunnel(ConnectionId id, TunnelDecision decision);
   bool DecidePlain(ConnectionId id, const Address& to);
   bool DecideDeliver(ConnectionId id, DeliverDecision decision);
-  bool DecideRefuse(ConnectionId id, Reason reason, int http_status);
+  /** To the application of another pod of this engine; refused if that pod is not there or is on its way out. */
+  bool DecideDirect(ConnectionId id, const std::string& pod, DeliverDecision decision);
+  bool DecideRefuse(ConnectionId id, Reason reason, int status);
   void Close(ConnectionId id, Reason reason);
   /**
    * Takes no pod any more. Reports `drained` when nothing is open; what is left at the deadline is closed, whatever it

@@ -31,13 +31,16 @@ void Relay::DialOut(const Address& to) {
   Started(error);
 }
 
-void Relay::DialApplication(const DeliverDecision& decision) {
-  if (pod()->IsListenerPort(decision.to.port)) return Terminate(Reason::kSelfCall, 0, EndedBy::kEngine);
+void Relay::DialApplication(const std::shared_ptr<Pod>& target, const DeliverDecision& decision) {
+  target_pod_ = target;
+  // As if its listeners were dialled, which are closed.
+  if (target != pod() && target->removed) return Terminate(Reason::kConnectFailed, ECONNREFUSED, EndedBy::kTarget);
+  if (target->IsListenerPort(decision.to.port)) return Terminate(Reason::kSelfCall, 0, EndedBy::kEngine);
   int error;
   {
-    NetnsScope scope(pod()->netns.get(), loop_.own_netns());
+    NetnsScope scope(target->netns.get(), loop_.own_netns());
     error = scope.error() != 0 ? scope.error()
-                               : culvert::DialApplication(decision.to, decision.source, *pod()->ports, &target_.fd,
+                               : culvert::DialApplication(decision.to, decision.source, *target->ports, &target_.fd,
                                                           &dial_claim_);
   }
   Started(error);
@@ -60,6 +63,7 @@ void Relay::Side::OnReady(uint32_t events) {
   if (relay.finished()) return;
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) readable = true;
   if ((events & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0) hangup = true;
+  if ((events & EPOLLERR) != 0) error = true;
   relay.loop_.Schedule(&relay);
 }
 
@@ -73,11 +77,26 @@ void Relay::Run() {
   }
   if (!Flush(initiator_) || !Flush(target_)) return;
   if (!Move(initiator_, target_) || !Move(target_, initiator_)) return;
-  if (initiator_.ended && target_.ended && initiator_.shut && target_.shut) {
-    initiator_.fd.Reset();
-    target_.fd.Reset();
-    Finish(Reason::kOk, 0, EndedBy::kInitiator);
+  // With no direction left to find out by reading, the error is read here.
+  for (Side* side : {&initiator_, &target_}) {
+    if (!side->error || !side->ended || side == gone_) continue;
+    side->error = false;
+    if (!Failed(*side, TakeSocketError(side->fd.get()))) return;
   }
+  CheckDone();
+}
+
+void Relay::CheckDone() {
+  if (gone_ != nullptr) {
+    Side& other = gone_ == &initiator_ ? target_ : initiator_;
+    if (!other.shut) return;
+    other.fd.Reset();
+    return Finish(Reason::kAppReset, static_cast<uint32_t>(gone_error_), NameOf(*gone_), true);
+  }
+  if (!initiator_.ended || !target_.ended || !initiator_.shut || !target_.shut) return;
+  initiator_.fd.Reset();
+  target_.fd.Reset();
+  Finish(Reason::kOk, 0, NameOf(*ended_first_));
 }
 
 bool Relay::Flush(Side& side) {
@@ -89,8 +108,7 @@ bool Relay::Flush(Side& side) {
     ssize_t sent = sendmsg(side.fd.get(), &message, MSG_NOSIGNAL);
     if (sent < 0) {
       if (errno == EAGAIN || errno == EINTR) return true;
-      Failed(side, errno);
-      return false;
+      return Failed(side, errno);
     }
     side.pending.Consume(static_cast<size_t>(sent));
   }
@@ -111,11 +129,11 @@ bool Relay::Move(Side& from, Side& to) {
         from.readable = false;
         break;
       }
-      Failed(from, errno);
-      return false;
+      return Failed(from, errno);
     }
     if (got == 0) {
       from.ended = true;
+      if (ended_first_ == nullptr) ended_first_ = &from;
       break;
     }
     auto length = static_cast<size_t>(got);
@@ -129,10 +147,7 @@ bool Relay::Move(Side& from, Side& to) {
     size_t taken = 0;
     if (to.pending.empty()) {
       ssize_t sent = send(to.fd.get(), scratch, length, MSG_NOSIGNAL);
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) {
-        Failed(to, errno);
-        return false;
-      }
+      if (sent < 0 && errno != EAGAIN && errno != EINTR) return Failed(to, errno);
       taken = sent < 0 ? 0 : static_cast<size_t>(sent);
     }
     to.pending.Append(scratch + taken, length - taken);
@@ -144,11 +159,22 @@ bool Relay::Move(Side& from, Side& to) {
   return true;
 }
 
-void Relay::Failed(Side& side, int error) {
-  bool initiator = &side == &initiator_;
+bool Relay::Failed(Side& side, int error) {
   // Outbound: the initiator is the pod's application. Plaintext inbound: the target is. Both are sockets of
   // applications, so a reset is `app_reset` whoever made it; `endedBy` says which.
-  Terminate(Reason::kAppReset, static_cast<uint32_t>(error), initiator ? EndedBy::kInitiator : EndedBy::kTarget);
+  if (!side.ended || gone_ != nullptr) {
+    Terminate(Reason::kAppReset, static_cast<uint32_t>(error), NameOf(side));
+    return false;
+  }
+  // What it sent is whole and is still delivered, as through a tunnel; it wants no more itself.
+  gone_ = &side;
+  gone_error_ = error;
+  side.pending.Clear();
+  side.shut = true;
+  ResetOnClose(side.fd.get());
+  side.fd.Reset();
+  OtherOf(side).ended = true;
+  return true;
 }
 
 void Relay::Terminate(Reason reason, uint32_t detail, EndedBy by) {

@@ -1,4 +1,5 @@
-// Two sockets and the bytes between them: plain outbound, and plaintext inbound to the application.
+// Two sockets and the bytes between them: plain outbound, plaintext inbound to the application, and from one pod of
+// this engine to the application of another.
 #pragma once
 
 #include "connection.h"
@@ -13,8 +14,10 @@ class Relay : public Connection, public Runnable {
   ~Relay() override;
 
   void DialOut(const Address& to);
-  void DialApplication(const DeliverDecision& decision);
+  /** `target` is the pod itself, or another one of this engine: its removal ends the connection then, too. */
+  void DialApplication(const std::shared_ptr<Pod>& target, const DeliverDecision& decision);
 
+  bool Concerns(const std::shared_ptr<Pod>& pod) const override { return Connection::Concerns(pod) || pod == target_pod_; }
   void Run() override;
   void Terminate(Reason reason, uint32_t detail, EndedBy by) override;
 
@@ -30,7 +33,10 @@ class Relay : public Connection, public Runnable {
     PendingBytes pending;
     bool readable = false;
     bool hangup = false;
+    bool error = false;
+    /** All that it sends was read. */
     bool ended = false;
+    /** All that the other sent was written, with its end. */
     bool shut = false;
   };
   /** A side is not read while the other holds this much. */
@@ -42,10 +48,20 @@ class Relay : public Connection, public Runnable {
   /** False if the relay ended. */
   bool Flush(Side& side);
   bool Move(Side& from, Side& to);
-  void Failed(Side& side, int error);
+  /** False if the relay ended by it. */
+  bool Failed(Side& side, int error);
+  void CheckDone();
+  Side& OtherOf(Side& side) { return &side == &initiator_ ? target_ : initiator_; }
+  EndedBy NameOf(const Side& side) const { return &side == &initiator_ ? EndedBy::kInitiator : EndedBy::kTarget; }
 
   Side initiator_;
   Side target_;
+  std::shared_ptr<Pod> target_pod_;
+  /** The side that sent its end before the other. */
+  const Side* ended_first_ = nullptr;
+  /** Reset after its own end: the other still gets what it had sent. */
+  const Side* gone_ = nullptr;
+  int gone_error_ = 0;
   SourcePorts::Claim client_claim_;
   SourcePorts::Claim dial_claim_;
   Timer deadline_;

@@ -1,5 +1,5 @@
-// A node's connections, as its admin endpoint lists them, in the table's terms. Each connection inside the mesh is
-// known to two nodes, the one it leaves and the one it reaches: the latter knows the verdict, so its word counts.
+// A node's connections, as its admin endpoint lists them, in the table's terms. Each connection inside the mesh is told
+// of twice, by the end it leaves and by the end it reaches: the latter knows the verdict, so its word counts.
 import type { ObservedConnection } from './flows.ts';
 
 export interface ReportedParty {
@@ -13,7 +13,7 @@ export interface ReportedParty {
 interface Reported {
   readonly id: number;
   readonly direction: 'inbound' | 'outbound';
-  readonly security: 'mutual_tls' | 'plaintext';
+  readonly security: 'mutual_tls' | 'same_node' | 'plaintext';
   readonly openedMs: number;
   readonly source: ReportedParty;
   readonly destination: ReportedParty;
@@ -61,14 +61,14 @@ export function observeNode(
   allowPolicies: (workload: string) => string,
 ): readonly ObservedConnection[] {
   const live = report.live
-    .filter((connection) => !(connection.direction === 'outbound' && isTunnelled(connection)))
+    .filter((connection) => !(connection.direction === 'outbound' && isToldTwice(connection)))
     .map((connection) => observed(node, connection, true, 'allowed'));
   const ended = report.recent
     .filter(
       (connection) =>
         !(
           connection.direction === 'outbound' &&
-          isTunnelled(connection) &&
+          isToldTwice(connection) &&
           toldElsewhere.has(connection.reason)
         ),
     )
@@ -85,22 +85,23 @@ function outcomeOf(connection: EndedConnection, allowPolicies: (workload: string
 }
 
 function observed(node: string, connection: Reported, open: boolean, outcome: string): ObservedConnection {
-  const { id, openedMs, source, destination, bytesSent, bytesReceived } = connection;
-  const tunnelled = isTunnelled(connection);
+  const { id, direction, security, openedMs, source, destination, bytesSent, bytesReceived } = connection;
+  const twice = isToldTwice(connection);
   return {
-    key: `${node}/${openedMs}/${id}`,
+    key: `${node}/${openedMs}/${id}/${direction}`,
     from: nameOf(source),
     to: `${nameOf(destination)}:${destination.address.slice(destination.address.lastIndexOf(':') + 1)}`,
-    identity: tunnelled ? shortIdentity(source.identity ?? '') : '', // in plain TCP nothing is proven
-    link: tunnelled ? 'mTLS' : 'plain',
+    identity: twice ? shortIdentity(source.identity ?? '') : '', // in plain TCP nothing is proven
+    link: security === 'same_node' ? 'node' : twice ? 'mTLS' : 'plain',
     bytes: bytesSent + bytesReceived,
     open,
     outcome,
   };
 }
 
-function isTunnelled(connection: Reported): boolean {
-  return connection.hboneAddress !== null || connection.security === 'mutual_tls';
+/** Inside the mesh: both ends tell of it. */
+function isToldTwice(connection: Reported): boolean {
+  return connection.hboneAddress !== null || connection.security !== 'plaintext';
 }
 
 function nameOf(party: ReportedParty): string {

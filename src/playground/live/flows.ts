@@ -1,6 +1,9 @@
 // What the table shows: connections come and go many times a second, flows stay. A flow is everything that one
 // workload sends to one destination in one way, with one outcome.
 
+/** How a flow is carried; `node`: between two pods of one node, without a wire. */
+export type Link = 'mTLS' | 'node' | 'plain';
+
 /** A connection as a node reported it, open or ended. */
 export interface ObservedConnection {
   /** Unique over all nodes and for all time. */
@@ -10,7 +13,7 @@ export interface ObservedConnection {
   readonly to: string;
   /** `shop/frontend`: the identity proven by the client; empty if none was. */
   readonly identity: string;
-  readonly link: 'mTLS' | 'plain';
+  readonly link: Link;
   /** Payload bytes of both directions so far. */
   readonly bytes: number;
   readonly open: boolean;
@@ -22,7 +25,7 @@ export interface FlowRow {
   readonly from: string;
   readonly to: string;
   readonly identity: string;
-  readonly link: 'mTLS' | 'plain';
+  readonly link: Link;
   readonly connections: number;
   readonly open: number;
   readonly bytes: number;

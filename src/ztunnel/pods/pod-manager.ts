@@ -15,7 +15,8 @@ import { Attachment } from './attachment.ts';
 import { CaptureCounts } from './capture-counts.ts';
 import { isSameNamespace, openNamespace } from './netns-file.ts';
 import type { Pod, PodView } from './pod.ts';
-import { isSettled, newPod, stateOf } from './pod.ts';
+import { isSettled, newPod, stateOf, viewOf } from './pod.ts';
+import { PodNames } from './pod-names.ts';
 import type { PodAnnouncement, PodPhase, PodSession, PodState } from './pod-source.ts';
 import type { PodStep } from './reconcile.ts';
 import { nextStep } from './reconcile.ts';
@@ -53,6 +54,7 @@ export class PodManager {
   /** What capture has counted on this node. */
   readonly captureCounts: CaptureCounts;
   readonly #pods = new Map<string, Pod>();
+  readonly #names = new PodNames();
   /** Uids to look at; `audits` those whose capture is to be compared as well. */
   readonly #queue = new Set<string>();
   readonly #audits = new Set<string>();
@@ -102,6 +104,18 @@ export class PodManager {
     );
   }
 
+  /** The pod that serves a workload and takes connections now, and the identity that it proves. */
+  accepting(workload: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly uid: string;
+  }): { readonly podId: string; readonly identity: string } | undefined {
+    const pod = this.#names.accepting(workload);
+    if (pod?.attached === undefined || this.#nodeDrains) return undefined;
+    if (this.settingsOf(pod.uid)?.uid !== workload.uid) return undefined;
+    return { podId: pod.uid, identity: pod.attached.identity };
+  }
+
   has(podId: string): boolean {
     return this.#pods.has(podId);
   }
@@ -130,22 +144,9 @@ export class PodManager {
 
   *views(): IterableIterator<PodView> {
     for (const [uid, pod] of this.#pods) {
-      const { announcement, phase, detail, identity, faults, adopted, netnsCookie } = pod;
       const keptConnections = this.captureCounts.kept(uid);
       const counters = this.captureCounts.of(uid);
-      const settings = this.settingsOf(uid);
-      yield {
-        announcement,
-        phase,
-        detail,
-        settings,
-        identity,
-        faults,
-        adopted,
-        netnsCookie,
-        keptConnections,
-        counters,
-      };
+      yield viewOf(pod, { settings: this.settingsOf(uid), keptConnections, counters });
     }
   }
 
@@ -196,6 +197,7 @@ export class PodManager {
     const pinned = this.#orphans.delete(announcement.uid);
     const pod = newPod(announcement, netns, { pinned, random: this.#options.random });
     this.#pods.set(announcement.uid, pod);
+    this.#names.add(pod);
     return pod;
   }
 
@@ -340,6 +342,7 @@ export class PodManager {
     this.#dropIdentity(pod);
     closeSync(pod.netns);
     this.#pods.delete(pod.uid);
+    this.#names.delete(pod);
     for (const waiter of [...pod.waiters]) waiter(undefined);
     this.#options.changed?.(pod.uid);
   }

@@ -79,6 +79,11 @@ export function newPod(
   };
 }
 
+export function viewOf(pod: Pod, seen: Pick<PodView, 'settings' | 'keptConnections' | 'counters'>): PodView {
+  const { announcement, phase, detail, identity, faults, adopted, netnsCookie } = pod;
+  return { announcement, phase, detail, identity, faults, adopted, netnsCookie, ...seen };
+}
+
 export function stateOf({ phase, detail }: PodState): PodState {
   return { phase, detail };
 }

@@ -31,7 +31,7 @@ function ended(connection: Partial<EndedConnection>, names: (workload: string) =
 describe('a connection that a node reports', () => {
   it('has its identity, link, bytes and outcome', () => {
     assert.deepEqual(ended({}), {
-      key: 'node2/1000/7',
+      key: 'node2/1000/7/inbound',
       from: 'frontend',
       to: 'cart-2:8080',
       identity: 'shop/frontend',
@@ -45,6 +45,14 @@ describe('a connection that a node reports', () => {
   it('is left to the node that it reaches', () => {
     assert.equal(ended(outbound), undefined);
     assert.equal(ended({ ...outbound, reason: 'peer_status' }), undefined);
+  });
+
+  it('between two pods of one node has a link of its own, the identity, and is counted once', () => {
+    const joined = { security: 'same_node', hboneAddress: null } as const;
+
+    const found = ended(joined);
+    assert.deepEqual([found?.link, found?.identity], ['node', 'shop/frontend']);
+    assert.equal(ended({ ...outbound, ...joined }), undefined);
   });
 
   it('is taken from the first node if it never reached another', () => {
