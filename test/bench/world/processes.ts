@@ -1,0 +1,22 @@
+// What the kernel knows of a process: CPU and memory.
+import { readFile } from 'node:fs/promises';
+
+export interface ProcessMemory {
+  readonly residentBytes: number;
+  /** Not shared with a file: heap, stacks. */
+  readonly anonymousBytes: number;
+}
+
+/** Seconds of CPU of all its threads, the ended ones included. */
+export async function processCpuSeconds(pid: number): Promise<number> {
+  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ is 100 on every architecture that Node runs on
+}
+
+export async function processMemory(pid: number): Promise<ProcessMemory> {
+  const text = await readFile(`/proc/${pid}/status`, 'utf8');
+  const bytes = (key: string): number =>
+    Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024;
+  return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') };
+}
