@@ -1,7 +1,8 @@
 import type { IpAddress, SocketAddress } from '../mesh/address.ts';
-import { ipToBytes } from '../mesh/address.ts';
 import type { Identity } from '../mesh/identity.ts';
 import { principalOf } from '../mesh/identity.ts';
+import type { AddressBits } from './address-bits.ts';
+import { addressBits } from './address-bits.ts';
 
 /** What a policy can see of a connection. */
 export interface PolicyConnection {
@@ -13,23 +14,29 @@ export interface PolicyConnection {
   readonly destination: SocketAddress;
 }
 
-/** A connection with what matching needs of it worked out once, whatever the number of policies. */
-export interface Subject {
+/** A connection with what matching needs of it worked out once, and only if asked, whatever the number of policies. */
+export class Subject {
   readonly identity: Identity | undefined;
   /** Without `spiffe://`. */
   readonly principal: string | undefined;
-  readonly sourceBytes: Uint8Array;
-  readonly destinationBytes: Uint8Array;
   readonly destinationPort: number;
-}
+  readonly #connection: PolicyConnection;
+  #source: AddressBits | undefined;
+  #destination: AddressBits | undefined;
 
-export function subjectOf(connection: PolicyConnection): Subject {
-  const identity = connection.sourceIdentity;
-  return {
-    identity,
-    principal: identity === undefined ? undefined : principalOf(identity),
-    sourceBytes: ipToBytes(connection.sourceIp),
-    destinationBytes: ipToBytes(connection.destination.ip),
-    destinationPort: connection.destination.port,
-  };
+  constructor(connection: PolicyConnection) {
+    const identity = connection.sourceIdentity;
+    this.identity = identity;
+    this.principal = identity === undefined ? undefined : principalOf(identity);
+    this.destinationPort = connection.destination.port;
+    this.#connection = connection;
+  }
+
+  get source(): AddressBits {
+    return (this.#source ??= addressBits(this.#connection.sourceIp));
+  }
+
+  get destination(): AddressBits {
+    return (this.#destination ??= addressBits(this.#connection.destination.ip));
+  }
 }

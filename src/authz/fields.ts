@@ -1,8 +1,29 @@
-// The fields of a policy match, one row each: what it is called, what it says, and whether that holds.
+// The fields of a policy match, one row each: what it is called, what it says, and how its values are asked all at once.
 import type { Cidr } from '../mesh/address.ts';
-import { ipToBytes } from '../mesh/address.ts';
 import type { PolicyMatch, ServiceAccountMatch, StringMatch } from '../mesh/policy.ts';
+import { blockBits } from './address-bits.ts';
 import type { Subject } from './connection.ts';
+import { PrefixSet } from './prefixes.ts';
+import { stringSet } from './string-set.ts';
+
+/** A field that says something: its name, and whether what it says is true of a subject. */
+export interface CompiledField {
+  readonly field: keyof PolicyMatch;
+  readonly holds: (subject: Subject) => boolean;
+}
+
+/** The fields of a match that say something, in the order they are looked at. */
+export function compileFields(match: PolicyMatch): readonly CompiledField[] {
+  return questions.flatMap((question) => question(match));
+}
+
+/** Principals are written with and without the scheme; a suffix has none to begin with. */
+export function withoutScheme(match: StringMatch): StringMatch {
+  if (match.kind === 'presence' || match.kind === 'suffix' || !match.value.startsWith(scheme)) return match;
+  return { kind: match.kind, value: match.value.slice(scheme.length) };
+}
+
+const scheme = 'spiffe://';
 
 /** A pair of fields of `PolicyMatch` that ask the same question, one of them negated. */
 interface Field<V> {
@@ -10,36 +31,11 @@ interface Field<V> {
   readonly negatedName: keyof PolicyMatch;
   readonly values: (match: PolicyMatch) => readonly V[] | undefined;
   readonly negatedValues: (match: PolicyMatch) => readonly V[] | undefined;
-  /** Whether one value is true of the subject. */
-  readonly holds: (value: V, subject: Subject) => boolean;
+  /** Makes the question whether one of these values is true of a subject. */
+  readonly compile: (values: readonly V[]) => (subject: Subject) => boolean;
 }
 
-/** One field of a match that says something. */
-export interface FieldResult {
-  readonly field: keyof PolicyMatch;
-  readonly holds: boolean;
-}
-
-/** Calls `visit` for each field that says something until it returns false. False if no field says anything. */
-export function visitFields(
-  match: PolicyMatch,
-  subject: Subject,
-  visit: (result: FieldResult) => boolean,
-): boolean {
-  let said = false;
-  for (const question of questions) {
-    const outcome = question(match, subject, visit);
-    if (outcome === 'stop') return true;
-    said ||= outcome === 'said';
-  }
-  return said;
-}
-
-type Question = (
-  match: PolicyMatch,
-  subject: Subject,
-  visit: (result: FieldResult) => boolean,
-) => 'silent' | 'said' | 'stop';
+type Question = (match: PolicyMatch) => readonly CompiledField[];
 
 /** Without an identity nothing is true of it: positive fields fail and negated ones hold, so that DENY with
  *  notPrincipals [presence] is "deny plaintext", which is what PeerAuthentication STRICT becomes. */
@@ -49,92 +45,81 @@ const questions: readonly Question[] = [
     negatedName: 'notNamespaces',
     values: (match) => match.namespaces,
     negatedValues: (match) => match.notNamespaces,
-    holds: (value, subject) => stringMatches(value, subject.identity?.namespace),
+    compile(values) {
+      const set = stringSet(values);
+      return (subject) => set.has(subject.identity?.namespace);
+    },
   }),
   asks<StringMatch>({
     name: 'principals',
     negatedName: 'notPrincipals',
     values: (match) => match.principals,
     negatedValues: (match) => match.notPrincipals,
-    holds: (value, subject) => stringMatches(withoutScheme(value), subject.principal),
+    compile(values) {
+      const set = stringSet(values.map(withoutScheme));
+      return (subject) => set.has(subject.principal);
+    },
   }),
   asks<ServiceAccountMatch>({
     name: 'serviceAccounts',
     negatedName: 'notServiceAccounts',
     values: (match) => match.serviceAccounts,
     negatedValues: (match) => match.notServiceAccounts,
-    holds: (value, { identity }) =>
-      identity !== undefined &&
-      identity.namespace === value.namespace &&
-      identity.serviceAccount === value.serviceAccount,
+    compile: compileAccounts,
   }),
   asks<Cidr>({
     name: 'sourceIps',
     negatedName: 'notSourceIps',
     values: (match) => match.sourceIps,
     negatedValues: (match) => match.notSourceIps,
-    holds: (block, subject) => blockHolds(block, subject.sourceBytes),
+    compile(values) {
+      const set = new PrefixSet(values.map(blockBits));
+      return (subject) => set.has(subject.source);
+    },
   }),
   asks<Cidr>({
     name: 'destinationIps',
     negatedName: 'notDestinationIps',
     values: (match) => match.destinationIps,
     negatedValues: (match) => match.notDestinationIps,
-    holds: (block, subject) => blockHolds(block, subject.destinationBytes),
+    compile(values) {
+      const set = new PrefixSet(values.map(blockBits));
+      return (subject) => set.has(subject.destination);
+    },
   }),
   asks<number>({
     name: 'destinationPorts',
     negatedName: 'notDestinationPorts',
     values: (match) => match.destinationPorts,
     negatedValues: (match) => match.notDestinationPorts,
-    holds: (port, subject) => port === subject.destinationPort,
+    compile(values) {
+      const set = new Set(values);
+      return (subject) => set.has(subject.destinationPort);
+    },
   }),
 ];
 
 function asks<V>(field: Field<V>): Question {
-  return (match, subject, visit) => {
+  return (match) => {
     const values = field.values(match) ?? [];
     const negated = field.negatedValues(match) ?? [];
-    const one = (value: V): boolean => field.holds(value, subject);
-    if (values.length > 0 && !visit({ field: field.name, holds: values.some(one) })) return 'stop';
-    if (negated.length > 0 && !visit({ field: field.negatedName, holds: !negated.some(one) })) return 'stop';
-    return values.length > 0 || negated.length > 0 ? 'said' : 'silent';
+    const fields: CompiledField[] = [];
+    if (values.length > 0) fields.push({ field: field.name, holds: field.compile(values) });
+    if (negated.length > 0) {
+      const one = field.compile(negated);
+      fields.push({ field: field.negatedName, holds: (subject) => !one(subject) });
+    }
+    return fields;
   };
 }
 
-function stringMatches(match: StringMatch, text: string | undefined): boolean {
-  if (text === undefined || text === '') return false;
-  switch (match.kind) {
-    case 'exact':
-      return text === match.value;
-    case 'prefix':
-      return text.startsWith(match.value);
-    case 'suffix':
-      return text.endsWith(match.value);
-    case 'presence':
-      return true;
+function compileAccounts(values: readonly ServiceAccountMatch[]): (subject: Subject) => boolean {
+  const byNamespace = new Map<string, Set<string>>();
+  for (const { namespace, serviceAccount } of values) {
+    const accounts = byNamespace.get(namespace);
+    if (accounts === undefined) byNamespace.set(namespace, new Set([serviceAccount]));
+    else accounts.add(serviceAccount);
   }
-}
-
-/** Principals are written with and without the scheme; a suffix has none to begin with. */
-function withoutScheme(match: StringMatch): StringMatch {
-  if (match.kind === 'presence' || match.kind === 'suffix' || !match.value.startsWith(scheme)) return match;
-  return { kind: match.kind, value: match.value.slice(scheme.length) };
-}
-
-const scheme = 'spiffe://';
-
-/** Bytes of each block, parsed once: the address of a block is text, and a policy may have hundreds. */
-const blockBytes = new WeakMap<Cidr, Uint8Array>();
-
-function blockHolds(block: Cidr, address: Uint8Array): boolean {
-  let bytes = blockBytes.get(block);
-  if (bytes === undefined) blockBytes.set(block, (bytes = ipToBytes(block.address)));
-  if (bytes.length !== address.length) return false;
-  const whole = block.length >> 3;
-  for (let i = 0; i < whole; i += 1) if (bytes[i] !== address[i]) return false;
-  const rest = block.length & 7;
-  if (rest === 0) return true;
-  const mask = (0xff << (8 - rest)) & 0xff;
-  return ((bytes[whole] ?? 0) & mask) === ((address[whole] ?? 0) & mask);
+  return ({ identity }) =>
+    identity !== undefined && (byNamespace.get(identity.namespace)?.has(identity.serviceAccount) ?? false);
 }

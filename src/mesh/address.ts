@@ -19,6 +19,8 @@ export interface Cidr {
 
 /** The canonical form of `text`, or undefined if it is not an address. Zones (`%eth0`) are not accepted. */
 export function parseIp(text: string): IpAddress | undefined {
+  // Each connection brings a few, in their canonical form as a rule: IPv4 is read by hand.
+  if (ipv4Bytes(text) !== undefined) return text as IpAddress;
   if (text.includes('%')) return undefined;
   if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !(text.includes(':') && ipaddr.IPv6.isValid(text)))
     return undefined;
@@ -34,14 +36,15 @@ export function ip(text: string): IpAddress {
 
 /** From 4 or 16 bytes in network order; undefined for any other length. */
 export function ipFromBytes(bytes: Uint8Array): IpAddress | undefined {
-  if (bytes.length !== 4 && bytes.length !== 16) return undefined;
-  const parsed = ipaddr.fromByteArray([...bytes]);
-  return canonical(parsed.kind() === 'ipv6' ? ipaddr.process(parsed.toString()) : parsed);
+  if (bytes.length === 4) return bytes.join('.') as IpAddress;
+  if (bytes.length !== 16) return undefined;
+  if (isMapped(bytes)) return bytes.subarray(12).join('.') as IpAddress;
+  return ipv6Text(bytes) as IpAddress;
 }
 
 /** 4 or 16 bytes in network order. */
 export function ipToBytes(address: IpAddress): Uint8Array {
-  return Uint8Array.from(ipaddr.parse(address).toByteArray());
+  return isIpv6(address) ? ipv6Bytes(address) : (ipv4Bytes(address) ?? new Uint8Array(4));
 }
 
 export function isIpv6(address: IpAddress): boolean {
@@ -49,7 +52,7 @@ export function isIpv6(address: IpAddress): boolean {
 }
 
 export function isLoopback(address: IpAddress): boolean {
-  return ipaddr.parse(address).range() === 'loopback';
+  return address.startsWith('127.') || address === '::1';
 }
 
 /** `10.0.0.0/8`, or a bare address as a block of one. Undefined if it is neither. */
@@ -67,17 +70,20 @@ export function parseCidr(text: string): Cidr | undefined {
 /** The block of `length` bits that holds `address`. */
 export function cidr(address: IpAddress, length: number): Cidr {
   const bytes = ipToBytes(address);
-  for (let i = 0; i < bytes.length; i += 1) {
-    const kept = Math.min(8, Math.max(0, length - i * 8));
-    bytes[i] = (bytes[i] ?? 0) & (0xff << (8 - kept));
-  }
-  return { address: ipFromBytes(bytes) ?? address, length };
+  for (let i = 0; i < bytes.length; i += 1) bytes[i] = (bytes[i] ?? 0) & maskByte(length, i);
+  return { address: (isIpv6(address) ? ipv6Text(bytes) : bytes.join('.')) as IpAddress, length };
 }
 
 /** Families never contain each other: `0.0.0.0/0` holds no IPv6 address. */
 export function cidrContains(block: Cidr, address: IpAddress): boolean {
   if (isIpv6(block.address) !== isIpv6(address)) return false;
-  return cidr(address, block.length).address === block.address;
+  const first = ipToBytes(block.address);
+  return ipToBytes(address).every((byte, i) => (byte & maskByte(block.length, i)) === first[i]);
+}
+
+/** What a block of `length` bits says of byte `i` of an address. */
+function maskByte(length: number, i: number): number {
+  return (0xff << (8 - Math.min(8, Math.max(0, length - i * 8)))) & 0xff;
 }
 
 /** `10.0.0.1:80`, `[fd00::1]:80`. */
@@ -98,4 +104,72 @@ export function parseSocketAddress(text: string): SocketAddress | undefined {
 
 function canonical(parsed: ipaddr.IPv4 | ipaddr.IPv6): IpAddress {
   return parsed.toString() as IpAddress;
+}
+
+/** Undefined if `text` is not four decimal numbers without leading zeros. */
+function ipv4Bytes(text: string): Uint8Array | undefined {
+  if (text.length < 7 || text.length > 15) return undefined;
+  const bytes = new Uint8Array(4);
+  let at = 0;
+  let digits = 0;
+  let number = 0;
+  for (let i = 0; i <= text.length; i += 1) {
+    const code = i === text.length ? dot : text.charCodeAt(i);
+    if (code === dot) {
+      if (digits === 0 || at === 4) return undefined;
+      bytes[at] = number;
+      at += 1;
+      digits = number = 0;
+      continue;
+    }
+    const digit = code - zero;
+    if (digit < 0 || digit > 9 || (digits > 0 && number === 0)) return undefined;
+    number = number * 10 + digit;
+    digits += 1;
+    if (number > 255) return undefined;
+  }
+  return at === 4 ? bytes : undefined;
+}
+
+const dot = 0x2e;
+const zero = 0x30;
+
+/** Of a canonical IPv6 address. */
+function ipv6Bytes(address: IpAddress): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const [head = '', tail] = address.split('::');
+  const put = (groups: readonly string[], from: number): void =>
+    groups.forEach((group, i) => {
+      const value = Number.parseInt(group, 16);
+      bytes[from + i * 2] = value >> 8;
+      bytes[from + i * 2 + 1] = value & 0xff;
+    });
+  if (head !== '') put(head.split(':'), 0);
+  const last = tail === undefined || tail === '' ? [] : tail.split(':');
+  put(last, 16 - last.length * 2);
+  return bytes;
+}
+
+/** RFC 5952: the longest run of zero groups, of at least two and the first among equals, is `::`. */
+function ipv6Text(bytes: Uint8Array): string {
+  const groups = Array.from({ length: 8 }, (_, i) => ((bytes[i * 2] ?? 0) << 8) | (bytes[i * 2 + 1] ?? 0));
+  let start = 0;
+  let length = 1;
+  for (let from = 0; from < 8; from += 1) {
+    let to = from;
+    while (to < 8 && groups[to] === 0) to += 1;
+    if (to - from > length) [start, length] = [from, to - from];
+  }
+  const text = (from: number, to: number): string =>
+    groups
+      .slice(from, to)
+      .map((group) => group.toString(16))
+      .join(':');
+  return length < 2 ? text(0, 8) : `${text(0, start)}::${text(start + length, 8)}`;
+}
+
+/** ::ffff:0:0/96. */
+function isMapped(bytes: Uint8Array): boolean {
+  for (let i = 0; i < 10; i += 1) if (bytes[i] !== 0) return false;
+  return bytes[10] === 0xff && bytes[11] === 0xff;
 }

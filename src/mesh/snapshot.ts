@@ -3,6 +3,7 @@
 import type { IpAddress } from './address.ts';
 import { cidr, isIpv6 } from './address.ts';
 import type { Policy } from './policy.ts';
+import { policiesOf } from './policy-lists.ts';
 import { policyKey } from './policy.ts';
 import type { Service } from './service.ts';
 import { serviceKey } from './service.ts';
@@ -35,8 +36,8 @@ interface Tables {
   readonly endpoints: ShardedMap<Keys>;
   /** namespace ('' for global) -> keys of the policies of that scope. */
   readonly policiesByNamespace: ShardedMap<Keys>;
-  /** Prefix lengths in use by virtual address blocks, longest first. */
-  readonly blockLengths: readonly number[];
+  /** Prefix lengths in use by virtual address blocks, longest first, and by how many. */
+  readonly blockLengths: ReadonlyMap<number, number>;
 }
 
 export class MeshSnapshot {
@@ -59,7 +60,7 @@ export class MeshSnapshot {
       servicesByHostname: ShardedMap.empty(),
       endpoints: ShardedMap.empty(),
       policiesByNamespace: ShardedMap.empty(),
-      blockLengths: [],
+      blockLengths: new Map(),
     });
   }
 
@@ -101,7 +102,7 @@ export class MeshSnapshot {
   serviceAt(network: string, address: IpAddress): Service | undefined {
     const exact = this.#firstService(this.#t.servicesByAddress.get(`${network}/${address}`));
     if (exact !== undefined) return exact;
-    for (const length of this.#t.blockLengths) {
+    for (const length of this.#t.blockLengths.keys()) {
       if (!isIpv6(address) && length > 32) continue;
       const block = cidr(address, length).address;
       const found = this.#firstService(this.#t.servicesByAddress.get(`${network}/${block}/${length}`));
@@ -117,17 +118,23 @@ export class MeshSnapshot {
     return named.sort((a, b) => rank(a) - rank(b) || compare(a.namespace, b.namespace));
   }
 
-  /** The workloads behind a service, healthy or not, in no particular order. */
+  /** The workloads behind a service, healthy or not, in no particular order. The same list in every snapshot in which none
+   *  of them changed. */
   endpointsOf(key: string): readonly Workload[] {
-    return this.#resolve(this.#t.endpoints.get(key), this.#t.workloads);
+    const uids = this.#t.endpoints.get(key);
+    if (uids === undefined) return noWorkloads;
+    let workloads = endpointLists.get(uids);
+    if (workloads === undefined)
+      endpointLists.set(uids, (workloads = this.#resolve(uids, this.#t.workloads)));
+    return workloads;
   }
 
-  /** Every policy that applies to a workload: global ones, its namespace's, and those it names, by name. */
+  /** Every policy that applies to a workload: global ones, its namespace's, and those it names, by name. The same list in
+   *  every snapshot in which none of them changed. */
   policiesFor(workload: Workload): readonly Policy[] {
-    const keys = new Set<string>(this.#t.policiesByNamespace.get(''));
-    for (const key of this.#t.policiesByNamespace.get(workload.namespace) ?? []) keys.add(key);
-    for (const key of workload.policies) keys.add(key);
-    return this.#resolve(keys, this.#t.policies);
+    const { policies, policiesByNamespace } = this.#t;
+    const scopes = [policiesByNamespace.get(''), policiesByNamespace.get(workload.namespace)] as const;
+    return policiesOf(...scopes, workload, policies);
   }
 
   /** The next snapshot. The order within an update does not matter: removals are applied first. */
@@ -150,7 +157,7 @@ export class MeshSnapshot {
         (w) => w.services.keys(),
       ),
       policiesByNamespace: index(this.#t.policiesByNamespace, policies, policyKey, scopeKeys),
-      blockLengths: services.touched ? blockLengthsOf(services.table) : this.#t.blockLengths,
+      blockLengths: services.touched ? blockLengths(this.#t.blockLengths, services) : this.#t.blockLengths,
     });
   }
 
@@ -171,6 +178,10 @@ export class MeshSnapshot {
     return values;
   }
 }
+
+const noWorkloads: readonly Workload[] = [];
+/** By the set of uids, which a change of any of the workloads replaces. */
+const endpointLists = new WeakMap<Keys, readonly Workload[]>();
 
 interface Changed<V> {
   readonly table: ShardedMap<V>;
@@ -225,11 +236,18 @@ function addressKeysOfService(service: Service): string[] {
   );
 }
 
-function blockLengthsOf(services: ShardedMap<Service>): number[] {
-  const lengths = new Set<number>();
-  for (const service of services.values())
-    for (const { length } of service.addresses) if (length !== undefined) lengths.add(length);
-  return [...lengths].sort((a, b) => b - a);
+function blockLengths(
+  before: ReadonlyMap<number, number>,
+  changed: Changed<Service>,
+): ReadonlyMap<number, number> {
+  const counts = new Map(before);
+  const count = (service: Service, by: number): void => {
+    for (const { length } of service.addresses)
+      if (length !== undefined) counts.set(length, (counts.get(length) ?? 0) + by);
+  };
+  for (const service of changed.before) count(service, -1);
+  for (const service of changed.after) count(service, 1);
+  return new Map([...counts].filter(([, services]) => services > 0).sort(([a], [b]) => b - a));
 }
 
 /** Policies that select workloads are reached by name from the workload, not by namespace. */

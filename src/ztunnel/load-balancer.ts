@@ -1,18 +1,20 @@
 // Draws endpoints, and remembers what is costly to work out again: the usable endpoints of a service as seen from a
-// workload, per snapshot, and which endpoint a client of a service with affinity had last.
+// workload, while none of those changes, and which endpoint a client of a service with affinity had last.
 import type { IpAddress } from '../mesh/address.ts';
 import { isIpv6 } from '../mesh/address.ts';
 import type { Endpoint, EndpointQuery, EndpointSet } from '../mesh/endpoint.ts';
 import { affineEndpoint, drawEndpoint, endpointSet } from '../mesh/endpoint.ts';
+import type { Service } from '../mesh/service.ts';
 import { serviceKey } from '../mesh/service.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
+import type { Workload } from '../mesh/workload.ts';
 import type { Clock } from '../runtime/clock.ts';
 
 export interface LoadBalancerOptions {
   readonly clock: Clock;
   /** 0..1, injected in tests. */
   readonly random?: () => number;
-  /** Sets kept per snapshot, and clients with affinity kept; beyond them the oldest is forgotten. */
+  /** Sets kept, and clients with affinity kept; beyond them the oldest is forgotten. */
   readonly setsMax?: number;
   readonly affinitiesMax?: number;
 }
@@ -23,13 +25,20 @@ export interface EndpointPicker {
   endpoints(snapshot: MeshSnapshot, query: EndpointQuery): EndpointSet;
 }
 
+/** A set and the records it was made of: those are new objects when anything in them changes. */
+interface KnownSet {
+  readonly set: EndpointSet;
+  readonly service: Service;
+  readonly source: Workload;
+  readonly workloads: readonly Workload[];
+}
+
 export class LoadBalancer implements EndpointPicker {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #setsMax: number;
   readonly #affinitiesMax: number;
-  #snapshot: MeshSnapshot | undefined;
-  readonly #sets = new Map<string, EndpointSet>();
+  readonly #sets = new Map<string, KnownSet>();
   /** `service client` -> uid, least recently used first. */
   readonly #affinities = new Map<string, { readonly uid: string; readonly untilMs: number }>();
 
@@ -41,17 +50,16 @@ export class LoadBalancer implements EndpointPicker {
   }
 
   endpoints(snapshot: MeshSnapshot, query: EndpointQuery): EndpointSet {
-    if (snapshot !== this.#snapshot) {
-      this.#snapshot = snapshot;
-      this.#sets.clear();
-    }
-    const service = serviceKey(query.service);
-    const key = `${service} ${query.servicePort} ${query.defaultPort ?? ''} ${query.ipv6} ${query.source.uid}`;
+    const { service, source } = query;
+    const name = serviceKey(service);
+    const key = `${name} ${query.servicePort} ${query.defaultPort ?? ''} ${query.ipv6} ${source.uid}`;
+    const workloads = snapshot.endpointsOf(name);
     const known = this.#sets.get(key);
-    if (known !== undefined) return known;
-    const set = endpointSet(query, snapshot.endpointsOf(service));
-    evictOldest(this.#sets, this.#setsMax);
-    this.#sets.set(key, set);
+    if (known?.workloads === workloads && known.service === service && known.source === source)
+      return known.set;
+    const set = endpointSet(query, workloads);
+    if (known === undefined) evictOldest(this.#sets, this.#setsMax);
+    this.#sets.set(key, { set, service, source, workloads });
     return set;
   }
 

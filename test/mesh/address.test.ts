@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
 import {
   cidr,
   cidrContains,
@@ -52,6 +53,30 @@ describe('an IP address', () => {
 
   it('survives text and back', () => {
     fc.assert(fc.property(anyIp, (address) => parseIp(address) === address));
+  });
+
+  it('reads and writes as ipaddr.js does', () => {
+    const groups = fc.array(fc.constantFrom(0, 0, 0, 1, 0xfd00, 0xffff), { minLength: 8, maxLength: 8 });
+    const sparse = groups.map((some) => Uint8Array.from(some.flatMap((group) => [group >> 8, group & 0xff])));
+    fc.assert(
+      fc.property(fc.oneof(octets(4), octets(16), sparse), (bytes) => {
+        const address = ipFromBytes(bytes) ?? assert.fail();
+        const theirs = ipaddr.process(ipaddr.fromByteArray([...bytes]).toString());
+
+        assert.equal(address, theirs.toString());
+        assert.deepEqual([...ipToBytes(address)], theirs.toByteArray());
+      }),
+    );
+  });
+
+  it('of IPv4 is read from exactly the texts that ipaddr.js takes for four decimal numbers', () => {
+    const part = fc.oneof(fc.nat(300).map(String), fc.constantFrom('', '01', '00', '0x1', ' 1', '1e1', '-1'));
+    const text = fc.array(part, { minLength: 3, maxLength: 5 }).map((parts) => parts.join('.'));
+    fc.assert(
+      fc.property(text, (some) => {
+        assert.equal(parseIp(some), ipaddr.IPv4.isValidFourPartDecimal(some) ? some : undefined);
+      }),
+    );
   });
 
   it('of 5 bytes is none', () => assert.equal(ipFromBytes(new Uint8Array(5)), undefined));
