@@ -72,6 +72,8 @@ Options ReadOptions(const Napi::Object& from) {
   out.limits.handshakes_per_thread = Int(limits.Get("handshakesPerThread"));
   out.limits.handshakes_per_source = Int(limits.Get("handshakesPerSource"));
   out.limits.tunnels_per_source = Int(limits.Get("tunnelsPerSource"));
+  out.limits.inbound_tunnels = Int(limits.Get("inboundTunnels"));
+  out.limits.failed_handshakes_per_source = Int(limits.Get("failedHandshakesPerSource"));
   out.limits.buffer_bytes = limits.Get("bufferBytes").As<Napi::Number>().Int64Value();
   out.limits.idle_tunnels = Int(limits.Get("idleTunnels"));
   auto timeouts = from.Get("timeouts").As<Napi::Object>();

@@ -101,6 +101,8 @@ export function engineOptions(settings: ZtunnelSettings): EngineOptions {
       handshakesPerThread: settings.handshakesPerThread,
       handshakesPerSource: settings.handshakesPerSource,
       tunnelsPerSource: settings.tunnelsPerSource,
+      inboundTunnels: settings.inboundTunnels,
+      failedHandshakesPerSource: settings.failedHandshakesPerSource,
       bufferBytes: settings.bufferBytes,
       idleTunnels: settings.idleTunnels,
     },

@@ -65,6 +65,8 @@ export const defaultEngineOptions: EngineOptions = {
     handshakesPerThread: 256,
     handshakesPerSource: 64,
     tunnelsPerSource: 64,
+    inboundTunnels: 8192,
+    failedHandshakesPerSource: 200,
     bufferBytes: 128 * 1024 * 1024,
     idleTunnels: 512,
   },

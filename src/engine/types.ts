@@ -207,6 +207,10 @@ export interface EngineLimits {
   readonly handshakesPerThread: number;
   readonly handshakesPerSource: number;
   readonly tunnelsPerSource: number;
+  /** Tunnels that peers have dialled, of the whole node. */
+  readonly inboundTunnels: number;
+  /** At once; a tenth of it per second. */
+  readonly failedHandshakesPerSource: number;
   readonly bufferBytes: number;
   readonly idleTunnels: number;
 }

@@ -179,8 +179,11 @@ export class RateLimitedLog {
       return;
     }
     this.#seen.delete(key);
-    const oldest = this.#seen.size >= this.#keysMax ? this.#seen.keys().next().value : undefined;
-    if (oldest !== undefined) this.#seen.delete(oldest);
+    // By age, since a key moves to the end when it speaks. A flood of keys must not become a flood of lines: while the
+    // oldest may not speak again, a new one may not either.
+    const [oldest] = this.#seen.size >= this.#keysMax ? this.#seen : [];
+    if (oldest !== undefined && now - oldest[1].sinceMs < this.#intervalMs) return;
+    if (oldest !== undefined) this.#seen.delete(oldest[0]);
     this.#seen.set(key, { sinceMs: now, suppressed: 0 });
     write(entry?.suppressed ?? 0);
   }

@@ -120,6 +120,12 @@ export const ztunnelSettings = {
     handshakesPerThread: setting.integer(256, count, 'TLS handshakes at a time, per thread'),
     handshakesPerSource: setting.integer(64, count, 'TLS handshakes at a time, per peer address'),
     tunnelsPerSource: setting.integer(64, count, 'tunnels that a peer address may hold'),
+    inboundTunnels: setting.integer(8192, count, 'tunnels that all peers together may hold'),
+    failedHandshakesPerSource: setting.integer(
+      200,
+      count,
+      'TLS handshakes that a peer address may fail at once; a tenth of it per second',
+    ),
     bufferBytes: setting.integer(
       134_217_728,
       { min: 1_048_576, max: 68_719_476_736 },

@@ -49,7 +49,7 @@ bool Acceptor::MustPause() {
     bound = Counter::kUndecidedPerPod;
   } else if (engine.counters().undecided.load(std::memory_order_relaxed) >= engine.options().limits.undecided_total) {
     bound = Counter::kUndecidedTotal;
-  } else if (engine.budget().exhausted()) {
+  } else if (engine.budget().overdrawn()) {
     bound = Counter::kBufferBytes;
   } else {
     return false;
@@ -106,7 +106,7 @@ void Acceptor::AcceptTunnel(Fd fd, const Address& peer) {
   Engine& engine = loop_.engine();
   std::shared_ptr<Pod> pod = weak_pod_.lock();
   Counter refused;
-  if (pod == nullptr || !engine.sources().Enter(peer, engine.options().limits, &refused)) {
+  if (pod == nullptr || !engine.sources().Enter(peer, engine.options().limits, loop_.now(), &refused)) {
     if (pod != nullptr) engine.counters().Add(refused);
     ResetOnClose(fd.get());
     return;

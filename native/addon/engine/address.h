@@ -26,6 +26,8 @@ struct Address {
   socklen_t ToSockaddr(sockaddr_storage* out) const;
   /** The address without its port, as a map key. */
   std::string Host() const { return std::string(reinterpret_cast<const char*>(bytes), 16) + static_cast<char>(family); }
+  /** What one holder of addresses is given at least: the address in IPv4, the /64 in IPv6. As a map key. */
+  std::string Network() const { return Host().substr(0, family == AF_INET6 ? 8 : std::string::npos); }
 
   static Address FromSockaddr(const sockaddr_storage& in);
   /** `text` is a numeric address; an invalid one gives family 0. */

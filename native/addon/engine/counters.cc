@@ -15,6 +15,10 @@ const char* CounterName(Counter counter) {
     case Counter::kBufferBytes: return "buffer_bytes";
     case Counter::kPoolWaiting: return "pool_waiting";
     case Counter::kOutboundFrames: return "outbound_frames";
+    case Counter::kInboundTunnels: return "inbound_tunnels";
+    case Counter::kTunnelsPerNetwork: return "tunnels_per_network";
+    case Counter::kFailedHandshakesPerSource: return "failed_handshakes_per_source";
+    case Counter::kRefusedRequests: return "refused_requests";
     case Counter::kHandshakeTimeout: return "handshake_timeout";
     case Counter::kHandshakeFailed: return "handshake_failed";
     case Counter::kPrefaceTimeout: return "preface_timeout";
@@ -26,6 +30,14 @@ const char* CounterName(Counter counter) {
     case Counter::kWindowUpdateFlood: return "window_update_flood";
     case Counter::kTinyDataFlood: return "tiny_data_flood";
     case Counter::kKeyUpdateFlood: return "key_update_flood";
+    case Counter::kTlsError: return "tls_error";
+    case Counter::kResetFlood: return "reset_flood";
+    case Counter::kEmptyDataFlood: return "empty_data_flood";
+    case Counter::kOddFrameFlood: return "odd_frame_flood";
+    case Counter::kBadRequestFlood: return "bad_request_flood";
+    case Counter::kProtocolError: return "protocol_error";
+    case Counter::kUnreadOutput: return "unread_output";
+    case Counter::kGoawayIgnored: return "goaway_ignored";
     case Counter::kPingTimeout: return "ping_timeout";
     case Counter::kTruncatedTunnel: return "truncated_tunnel";
     case Counter::kDecisionTimeout: return "decision_timeout";

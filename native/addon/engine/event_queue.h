@@ -28,7 +28,7 @@ class EventQueue {
 
  private:
   static constexpr size_t kRecordsMax = 8192;
-  static constexpr size_t kBytesMax = 1 << 20;
+  static constexpr size_t kBytesMax = 8 << 20;
 
   void Put(std::vector<uint8_t> record);
 

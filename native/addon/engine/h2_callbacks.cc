@@ -26,6 +26,8 @@ nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
   nghttp2_session_callbacks_set_send_callback(callbacks, Send);
   nghttp2_session_callbacks_set_send_data_callback(callbacks, SendData);
   nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, ReadLength);
+  nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, OnBeginFrame);
+  nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, OnFrameSent);
   nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, OnBeginHeaders);
   nghttp2_session_callbacks_set_on_header_callback(callbacks, OnHeader);
   nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, OnFrame);
@@ -41,7 +43,9 @@ nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
 #ifndef CULVERT_NO_GLITCH_LIMIT
   nghttp2_option_set_glitch_rate_limit(option, 1000, 33);
 #endif
-  if (server) nghttp2_option_set_stream_reset_rate_limit(option, 1000, 33);
+  // It counts every reset, and an application may reset its connections as it likes: the rate of those that were never
+  // answered is the session's own.
+  if (server) nghttp2_option_set_stream_reset_rate_limit(option, 20000, 2000);
   nghttp2_session* session = nullptr;
   if (server) {
     nghttp2_session_server_new2(&session, callbacks, self, option);
@@ -121,16 +125,37 @@ int H2Callbacks::OnBeginHeaders(nghttp2_session*, const nghttp2_frame*, void* se
   return 0;
 }
 
-int H2Callbacks::OnHeader(nghttp2_session*, const nghttp2_frame*, const uint8_t* name, size_t name_length,
+int H2Callbacks::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* header, void* user) {
+  H2Session* self = Self(user);
+  bool odd = header->type == NGHTTP2_PRIORITY || header->type == NGHTTP2_GOAWAY || header->type > NGHTTP2_CONTINUATION;
+  if (odd && !self->odd_frames_.Take(self->now_)) self->Flooded(Counter::kOddFrameFlood);
+  return 0;
+}
+
+int H2Callbacks::OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+  H2Session* self = Self(user);
+  if (frame->hd.type != NGHTTP2_GOAWAY || frame->goaway.error_code == NGHTTP2_NO_ERROR || self->violated_) return 0;
+  // nghttp2 has found the peer at fault. It would go on reading after some of these.
+  self->violated_ = true;
+  self->counters_.Add(Counter::kProtocolError);
+  std::string said(reinterpret_cast<const char*>(frame->goaway.opaque_data), frame->goaway.opaque_data_len);
+  std::string name = nghttp2_http2_strerror(frame->goaway.error_code);
+  self->error_ = said.empty() ? name : name + ": " + said;
+  return 0;
+}
+
+int H2Callbacks::OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
                           const uint8_t* value, size_t value_length, uint8_t, void* user) {
   H2Session* self = Self(user);
   H2Session::Block& block = self->block_;
   // nghttp2 announces SETTINGS_MAX_HEADER_LIST_SIZE and does not enforce it.
   block.bytes += name_length + value_length + 32;
   if (block.bytes > (self->server_ ? kServerHeaderListMax : kClientHeaderListMax)) {
-    block.too_large = true;
     block.headers.clear();
-    return 0;
+    self->HeadersTooLarge(frame->hd.stream_id);
+    // The rest is decompressed, as it must be, and neither checked nor copied: a reference of one byte may stand for
+    // a value of four thousand.
+    return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
   }
   std::string key(reinterpret_cast<const char*>(name), name_length);
   std::string text(reinterpret_cast<const char*>(value), value_length);
@@ -154,15 +179,25 @@ int H2Callbacks::OnFrame(nghttp2_session* session, const nghttp2_frame* frame, v
     case NGHTTP2_HEADERS:
       self->FinishHeaders(frame);
       break;
-    case NGHTTP2_DATA:
-      if (frame->hd.length < 64 && !ended && !self->tiny_data_.Take(self->now_)) {
-        self->Flooded(Counter::kTinyDataFlood);
-      }
+    case NGHTTP2_DATA: {
+      // Padding is not payload: a frame of 256 bytes may carry none.
+      size_t payload = frame->hd.length - frame->data.padlen;
+      if (payload == 0 && !ended && !self->empty_data_.Take(self->now_)) self->Flooded(Counter::kEmptyDataFlood);
+      if (payload < 64 && !ended && !self->tiny_data_.Take(self->now_)) self->Flooded(Counter::kTinyDataFlood);
       if (ended) {
         H2Stream* stream = StreamOf(session, frame->hd.stream_id);
         if (stream != nullptr) self->handler_.OnEnd(stream);
       }
       break;
+    }
+    case NGHTTP2_RST_STREAM: {
+      H2Stream* stream = StreamOf(session, frame->hd.stream_id);
+      bool early = self->server_ && stream != nullptr && !stream->answered();
+      if ((early && !self->early_resets_.Take(self->now_)) || !self->resets_.Take(self->now_)) {
+        self->Flooded(Counter::kResetFlood);
+      }
+      break;
+    }
     case NGHTTP2_SETTINGS:
       if (ack) break;
       if (!self->settings_.Take(self->now_)) self->Flooded(Counter::kSettingsFlood);
@@ -180,7 +215,8 @@ int H2Callbacks::OnFrame(nghttp2_session* session, const nghttp2_frame* frame, v
       self->handler_.OnGoaway();
       break;
     case NGHTTP2_WINDOW_UPDATE:
-      if (frame->window_update.window_size_increment < 256 && !self->window_updates_.Take(self->now_)) {
+      if ((frame->window_update.window_size_increment < 256 && !self->small_window_updates_.Take(self->now_)) ||
+          !self->window_updates_.Take(self->now_)) {
         self->Flooded(Counter::kWindowUpdateFlood);
       }
       if (frame->hd.stream_id == 0) {

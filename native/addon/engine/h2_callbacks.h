@@ -17,6 +17,8 @@ struct H2Callbacks {
                       nghttp2_data_source* source, void* self);
   static ssize_t ReadLength(nghttp2_session*, uint8_t type, int32_t id, int32_t session_window, int32_t stream_window,
                             uint32_t frame_max, void* self);
+  static int OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* header, void* self);
+  static int OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* self);
   static int OnBeginHeaders(nghttp2_session*, const nghttp2_frame* frame, void* self);
   static int OnHeader(nghttp2_session*, const nghttp2_frame* frame, const uint8_t* name, size_t name_length,
                       const uint8_t* value, size_t value_length, uint8_t flags, void* self);

@@ -45,9 +45,21 @@ bool H2Session::Receive(const uint8_t* data, size_t length, Nanos now) {
 
 void H2Session::Flooded(Counter counter) {
   if (flooded_) return;
-  flooded_ = true;
+  flooded_ = violated_ = true;
   counters_.Add(counter);
   error_ = CounterName(counter);
+}
+
+void H2Session::HeadersTooLarge(int32_t id) {
+  counters_.Add(Counter::kHeaderListTooLarge);
+  auto* stream = static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session_, id));
+  if (stream != nullptr) stream->OnStreamClosed(NGHTTP2_ENHANCE_YOUR_CALM);
+  Reset(id, NGHTTP2_ENHANCE_YOUR_CALM);
+  BadRequest();
+}
+
+void H2Session::BadRequest() {
+  if (!bad_requests_.Take(now_)) Flooded(Counter::kBadRequestFlood);
 }
 
 bool H2Session::Send() {
@@ -193,19 +205,19 @@ void H2Session::FinishHeaders(const nghttp2_frame* frame) {
   int32_t id = frame->hd.stream_id;
   bool ended = (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
   auto* stream = static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session_, id));
-  if (block_.too_large) {
-    counters_.Add(Counter::kHeaderListTooLarge);
-    if (stream != nullptr) stream->OnStreamClosed(NGHTTP2_ENHANCE_YOUR_CALM);
-    Reset(id, NGHTTP2_ENHANCE_YOUR_CALM);
-  } else if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+  if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
     if (block_.method != "CONNECT") {
       counters_.Add(Counter::kNotConnect);
+      BadRequest();
       Reject(id, 400);
       return;
     }
     handler_.OnRequest(id, block_.authority, block_.headers, ended);
     return;
-  } else if (frame->headers.cat == NGHTTP2_HCAT_RESPONSE && stream != nullptr) {
+  }
+  // The final response after an informational one is of another category: what tells it from trailers is its status.
+  if (block_.status / 100 == 1 && !odd_frames_.Take(now_)) Flooded(Counter::kOddFrameFlood);
+  if (block_.status != 0 && stream != nullptr) {
     stream->OnResponse(block_.status, block_.headers);
     // The response may have ended the stream's object.
     stream = static_cast<H2Stream*>(nghttp2_session_get_stream_user_data(session_, id));

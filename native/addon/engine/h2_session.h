@@ -21,6 +21,8 @@ class H2Stream {
   /** Payload for the peer: a length, 0 at the end, or -errno (-EAGAIN: nothing now). */
   virtual ssize_t ReadPayload(uint8_t* to, size_t capacity) = 0;
   virtual void OnResponse(int status, const Headers& headers) = 0;
+  /** The request was answered with 200: a reset is then the ordinary end of a connection. */
+  virtual bool answered() const = 0;
   /** The stream is gone from the session: complete (code 0, both ends), reset, or refused. */
   virtual void OnStreamClosed(uint32_t code) = 0;
 };
@@ -90,6 +92,9 @@ class H2Session {
   bool IdsExhausted() const { return nghttp2_session_get_next_stream_id(session_) > 1u << 30; }
   size_t QueuedFrames() const { return nghttp2_session_get_outbound_queue_size(session_); }
   const std::string& error() const { return error_; }
+  /** The peer broke a rule and has been told so by GOAWAY: the tunnel is to be closed. kLimit or kH2Failure. */
+  bool violated() const { return violated_; }
+  Reason violation() const { return flooded_ ? Reason::kLimit : Reason::kH2Failure; }
   int error_code() const { return error_code_; }
 
  private:
@@ -99,6 +104,10 @@ class H2Session {
   bool Gather(const uint8_t* data, size_t length);
   bool FlushGathered();
   void Flooded(Counter counter);
+  /** A header list above its bound, told before the rest of it was read. */
+  void HeadersTooLarge(int32_t id);
+  /** Something that no peer has a reason to do often. */
+  void BadRequest();
   void FinishHeaders(const nghttp2_frame* frame);
 
   H2Handler& handler_;
@@ -129,14 +138,23 @@ class H2Session {
     int status = 0;
     Headers headers;
     size_t bytes = 0;
-    bool too_large = false;
   } block_;
 
   RateLimit pings_{100, 10};
   RateLimit settings_{100, 10};
-  RateLimit window_updates_{2000, 2000};
+  /** Those that give less than 256 bytes, and all: a peer may give back what each frame has used. */
+  RateLimit small_window_updates_{2000, 2000};
+  RateLimit window_updates_{500000, 500000};
   RateLimit tiny_data_{20000, 20000};
+  RateLimit empty_data_{1000, 33};
+  /** PRIORITY, unknown types, informational responses, GOAWAY: legal, useless, and cheaper to send than to read. */
+  RateLimit odd_frames_{1000, 33};
+  /** A request that is reset before its answer has cost a decision; one after it has carried a connection. */
+  RateLimit early_resets_{1000, 33};
+  RateLimit resets_{10000, 1000};
+  RateLimit bad_requests_{100, 10};
   bool flooded_ = false;
+  bool violated_ = false;
   int64_t widest_window_ = 65535;
   std::string error_;
   int error_code_ = 0;

@@ -10,6 +10,10 @@ namespace culvert {
 
 namespace {
 
+/** All certificates of a peer, and all names of authorities that a server sends. */
+constexpr long kCertificateBytesMax = 64 * 1024;
+constexpr int kIntermediatesMax = 8;
+
 struct BioFree { void operator()(BIO* bio) const { BIO_free(bio); } };
 struct X509Free { void operator()(X509* x509) const { X509_free(x509); } };
 struct KeyFree { void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); } };
@@ -75,6 +79,9 @@ bool Configure(SSL_CTX* ctx, const std::vector<X509Ptr>& chain, EVP_PKEY* key, c
   // Brotli on each client certificate made handshakes three times as dear.
   SSL_CTX_set_options(ctx, SSL_OP_NO_TX_CERTIFICATE_COMPRESSION | SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
 #endif
+  // What a stranger may make us read and build before it has proven anything.
+  SSL_CTX_set_max_cert_list(ctx, kCertificateBytesMax);
+  SSL_CTX_set_verify_depth(ctx, kIntermediatesMax);
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_msg_callback(ctx, Records::OnMessage);
   return true;

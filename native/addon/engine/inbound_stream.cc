@@ -9,7 +9,8 @@
 
 namespace culvert {
 
-InboundStream::InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, int32_t stream)
+InboundStream::InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, int32_t stream,
+                             size_t announced)
     : TunnelStream(loop, std::move(origin), Direction::kInbound), inbound_(tunnel), deadline_([this] {
         if (undecided_) {
           loop_.engine().counters().Add(Counter::kDecisionTimeout);
@@ -17,12 +18,14 @@ InboundStream::InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, i
         } else {
           Answer(503, Reason::kConnectFailed, ETIMEDOUT, EndedBy::kTarget);
         }
-      }) {
+      }),
+      announced_(announced) {
   tunnel_ = &tunnel;
   stream_id_ = stream;
   tunnel.h2().Attach(stream, this);
   tunnel.AddStream(this);
   loop_.engine().counters().undecided.fetch_add(1, std::memory_order_relaxed);
+  this->pod()->undecided.fetch_add(1, std::memory_order_relaxed);
   loop_.Arm(deadline_, loop_.engine().options().timeouts.decision_ms);
 }
 
@@ -32,7 +35,8 @@ void InboundStream::Decided() {
   if (!undecided_) return;
   undecided_ = false;
   loop_.engine().counters().undecided.fetch_sub(1, std::memory_order_relaxed);
-  inbound_.Decided();
+  pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
+  inbound_.Decided(announced_);
 }
 
 void InboundStream::DecideDeliver(DeliverDecision decision) {
@@ -70,6 +74,7 @@ void InboundStream::DecideRefuse(Reason reason, int http_status) {
 void InboundStream::Answer(int status, Reason reason, uint32_t detail, EndedBy by) {
   if (finished()) return;
   if (tunnel_ != nullptr) {
+    inbound_.Refused();
     tunnel_->h2().Reject(stream_id_, status);
     tunnel_->MarkDirty();
     // Answered: Terminate must not reset it as well.

@@ -10,7 +10,7 @@ class InboundTunnel;
 
 class InboundStream : public TunnelStream {
  public:
-  InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, int32_t stream);
+  InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, int32_t stream, size_t announced);
   ~InboundStream() override;
 
   void DecideDeliver(DeliverDecision decision) override;
@@ -30,6 +30,8 @@ class InboundStream : public TunnelStream {
   Headers headers_;
   SourcePorts::Claim claim_;
   Timer deadline_;
+  /** Bytes of the request that TypeScript was told. */
+  const size_t announced_;
   bool undecided_ = true;
 };
 

@@ -12,29 +12,28 @@ namespace culvert {
 void InboundTunnel::Accept(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer) {
   Engine& engine = loop.engine();
   auto identity = engine.identities().Find(pod->tls_identity);
-  bool crowded = loop.handshakes >= engine.options().limits.handshakes_per_thread;
-  if (crowded || identity == nullptr || pod->removed || loop.stopping()) {
-    if (crowded) {
-      engine.counters().Add(Counter::kHandshakesPerThread);
-    } else if (identity == nullptr) {
-      engine.counters().Add(Counter::kIdentityMissing);
-    }
+  if (identity == nullptr || pod->removed || loop.stopping()) {
+    if (identity == nullptr) engine.counters().Add(Counter::kIdentityMissing);
     engine.sources().Leave(peer, true);
     loop.tunnel_count.fetch_sub(1, std::memory_order_relaxed);
     ResetOnClose(fd.get());
     return;
+  }
+  while (loop.handshakes.size() >= static_cast<size_t>(engine.options().limits.handshakes_per_thread)) {
+    loop.handshakes.Victim()->Evict();
   }
   new InboundTunnel(loop, std::move(fd), std::move(pod), peer, std::move(identity));
 }
 
 InboundTunnel::InboundTunnel(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer,
                              std::shared_ptr<const Identity> identity)
-    : Tunnel(loop, std::move(pod), Direction::kInbound, peer), goaway_([this] { announced_ ? SendFinalGoaway() : AnnounceEnd(); }) {
+    : Tunnel(loop, std::move(pod), Direction::kInbound, peer),
+      goaway_([this] { announced_ ? SendFinalGoaway() : AnnounceEnd(); }),
+      unused_([this] { CloseUnused(); }) {
   fd_ = std::move(fd);
-  ++loop_.handshakes;
+  loop_.handshakes.Enter(*this, peer.Network());
   local_ = Address::LocalOf(fd_.get());
-  int timeout = 20000;
-  setsockopt(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, sizeof timeout);
+  setsockopt(fd_.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &kUserTimeoutMs, sizeof kUserTimeoutMs);
   loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
   PeerRule rule;
   rule.trust_domains = identity->trust_domains();
@@ -45,26 +44,28 @@ InboundTunnel::~InboundTunnel() = default;
 
 void InboundTunnel::OnHandshaken() {
   in_handshake_ = false;
-  --loop_.handshakes;
+  loop_.handshakes.Leave(*this);
   loop_.engine().sources().HandshakeDone(peer_);
 }
 
+void InboundTunnel::Evict() {
+  evicted_ = true;
+  loop_.engine().counters().Add(Counter::kHandshakesPerThread);
+  ResetOnClose(fd_.get());
+  Abort(Reason::kLimit, 0, CounterName(Counter::kHandshakesPerThread));
+}
+
 void InboundTunnel::OnUp() {
-  up_since_ = loop_.now();
+  up_since_ = idle_since_ = loop_.now();
   if (retiring_) Retire();
 }
 
 void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, const Headers& headers, bool ended) {
   Engine& engine = loop_.engine();
-  const Limits& limits = engine.options().limits;
-  Counter bound;
-  if (undecided_ >= kUndecidedMax) {
-    bound = Counter::kUndecidedPerTunnel;
-  } else if (engine.counters().undecided >= limits.undecided_total) {
-    bound = Counter::kUndecidedTotal;
-  } else if (engine.budget().exhausted()) {
-    bound = Counter::kBufferBytes;
-  } else {
+  size_t bytes = authority.size();
+  for (const auto& [name, value] : headers) bytes += name.size() + value.size();
+  Counter bound = BoundOf(bytes);
+  if (bound == Counter::kCount) {
     ConnectionId id = engine.table().Allocate(loop_.index());
     if (id == 0) {
       bound = Counter::kConnectionTableFull;
@@ -73,7 +74,8 @@ void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, cons
       event.Socket(peer_).Socket(local_).Text(pod_->id).Text(peer_identity()).Text(authority).Pairs(headers);
       if (engine.events().Announce(std::move(event))) {
         ++undecided_;
-        auto* request = new InboundStream(loop_, {id, pod_, loop_.now()}, *this, stream);
+        undecided_bytes_ += bytes;
+        auto* request = new InboundStream(loop_, {id, pod_, loop_.now()}, *this, stream, bytes);
         if (ended) request->OnPeerEnded();
         return;
       }
@@ -83,6 +85,23 @@ void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, cons
   }
   engine.counters().Add(bound);
   h2().Reset(stream, NGHTTP2_REFUSED_STREAM);
+}
+
+Counter InboundTunnel::BoundOf(size_t bytes) {
+  Engine& engine = loop_.engine();
+  const Limits& limits = engine.options().limits;
+  if (!refusals_.Available(loop_.now())) return Counter::kRefusedRequests;
+  if (undecided_ >= kUndecidedMax) return Counter::kUndecidedPerTunnel;
+  if (undecided_ > 0 && undecided_bytes_ + bytes > kUndecidedBytesMax) return Counter::kUndecidedPerTunnel;
+  if (pod_->undecided.load(std::memory_order_relaxed) >= limits.undecided_per_pod) return Counter::kUndecidedPerPod;
+  if (engine.counters().undecided >= limits.undecided_total) return Counter::kUndecidedTotal;
+  if (!MayTake()) return Counter::kBufferBytes;
+  return Counter::kCount;
+}
+
+void InboundTunnel::Decided(size_t bytes) {
+  --undecided_;
+  undecided_bytes_ -= bytes;
 }
 
 void InboundTunnel::Retire() {
@@ -120,13 +139,40 @@ void InboundTunnel::SendFinalGoaway() {
   goaway_due_ = false;
   if (phase_ != Phase::kReady) return;
   h2().FinalGoaway();
+  goaway_sent_ = true;
+  ArmCloseIfUnused();
   MarkDirty();
+}
+
+void InboundTunnel::OnEmpty() {
+  idle_since_ = loop_.now();
+  ArmCloseIfUnused();
+}
+
+void InboundTunnel::ArmCloseIfUnused() {
+  if (goaway_sent_ && stream_count() == 0) loop_.Arm(unused_, kCloseGraceMs);
+}
+
+void InboundTunnel::CloseUnused() {
+  if (phase_ != Phase::kReady || stream_count() > 0) return;
+  loop_.engine().counters().Add(Counter::kGoawayIgnored);
+  CloseGracefully();
+}
+
+void InboundTunnel::EverySecond() {
+  Tunnel::EverySecond();
+  // The peer closes what it does not use after one such time; who keeps it for two keeps it for us to close.
+  Nanos idle = static_cast<Nanos>(loop_.engine().options().timeouts.idle_tunnel_ms) * 2 * kMillisecond;
+  if (phase_ == Phase::kReady && stream_count() == 0 && loop_.now() - idle_since_ >= idle) Retire();
 }
 
 void InboundTunnel::OnDown(Reason, uint32_t) {
   goaway_.Cancel();
-  if (in_handshake_) --loop_.handshakes;
-  loop_.engine().sources().Leave(peer_, in_handshake_);
+  unused_.Cancel();
+  loop_.handshakes.Leave(*this);
+  SourceLimits& sources = loop_.engine().sources();
+  if (in_handshake_ && !evicted_) sources.Failed(peer_, loop_.engine().options().limits, loop_.now());
+  sources.Leave(peer_, in_handshake_);
 }
 
 }  // namespace culvert

@@ -5,7 +5,7 @@
 
 namespace culvert {
 
-class InboundTunnel : public Tunnel {
+class InboundTunnel : public Tunnel, public HandshakeNode {
  public:
   /** Takes over an accepted socket; what it counts for in SourceLimits and Loop::tunnel_count is given back. */
   static void Accept(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer);
@@ -16,7 +16,13 @@ class InboundTunnel : public Tunnel {
 
   const Address& peer() const { return peer_; }
   const Address& local() const { return local_; }
-  void Decided() { --undecided_; }
+  /** A request of so many announced bytes waits no more. */
+  void Decided(size_t bytes);
+  /** A request was answered with something else than 200. */
+  void Refused() { refusals_.Take(loop_.now()); }
+
+  void EverySecond() override;
+  void Evict() override;
 
   void Retire() override;
   void OnGoaway() override {}
@@ -26,24 +32,40 @@ class InboundTunnel : public Tunnel {
  protected:
   void OnHandshaken() override;
   void OnUp() override;
-  void OnEmpty() override {}
+  void OnEmpty() override;
   void OnDown(Reason, uint32_t) override;
 
  private:
   static constexpr int kUndecidedMax = 200;
+  /** Header lists that wait with them: one is at most 64 KiB. */
+  static constexpr size_t kUndecidedBytesMax = 128 * 1024;
+  /** For the peer to close what we have ended and it does not use. */
+  static constexpr int kCloseGraceMs = 5000;
 
   void AnnounceEnd();
   void SendFinalGoaway();
+  /** The peer had its time. */
+  void CloseUnused();
+  void ArmCloseIfUnused();
+  /** Why a request cannot be taken now; kCount if it can. */
+  Counter BoundOf(size_t bytes);
 
   Address local_;
   int undecided_ = 0;
+  size_t undecided_bytes_ = 0;
+  /** Refusals cost as much as what is served: who is refused again and again is not asked about for a while. */
+  RateLimit refusals_{1000, 100};
   bool in_handshake_ = true;
   bool retiring_ = false;
   /** The peer was told. */
   bool announced_ = false;
   bool goaway_due_ = false;
+  bool goaway_sent_ = false;
+  bool evicted_ = false;
+  Nanos idle_since_ = 0;
   Nanos up_since_ = 0;
   Timer goaway_;
+  Timer unused_;
 };
 
 }  // namespace culvert

@@ -32,8 +32,8 @@ template <typename T>
 class List {
  public:
   bool empty() const { return !head_.linked(); }
-  T* front() { return empty() ? nullptr : static_cast<T*>(head_.next_); }
-  T* next(T* item) {
+  T* front() const { return empty() ? nullptr : static_cast<T*>(head_.next_); }
+  T* next(T* item) const {
     ListNode* node = static_cast<ListNode*>(item)->next_;
     return node == &head_ ? nullptr : static_cast<T*>(node);
   }

@@ -99,6 +99,7 @@ void Loop::Turn() {
   epoll_event events[kEventsPerTurn];
   int count = epoll_wait(epoll_.get(), events, kEventsPerTurn, busy ? 0 : wheel_.SleepMs(Now()));
   now_ = Now();
+  handshake_steps_ = 0;
   for (int i = 0; i < count; ++i) {
     if (events[i].data.ptr == nullptr) {
       RunTasks();

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "fd.h"
+#include "handshake_queue.h"
 #include "list.h"
 #include "netns.h"
 #include "output_buffer.h"
@@ -57,6 +58,7 @@ class Loop {
  public:
   static constexpr size_t kScratchBytes = 16 * 16384;
   static constexpr size_t kCommandsMax = 4096;
+  static constexpr int kHandshakeStepsPerTurn = 8;
 
   Loop(Engine& engine, int index);
   ~Loop();
@@ -98,12 +100,14 @@ class Loop {
   /** Plaintext of one direction at a time; 16 bytes in front belong to it too (a frame header goes there). */
   uint8_t* plain_scratch() { return plain_scratch_.get() + 16; }
   bool stopping() const { return stopping_; }
+  /** A step of a handshake is a hundred times dearer than a record: those of strangers take their turns. */
+  bool TakeHandshakeStep() { return handshake_steps_++ < kHandshakeStepsPerTurn; }
 
   /** Connections and tunnels of this thread. */
   List<RegistryNode>& connections() { return connections_; }
   List<RegistryNode>& tunnels() { return tunnels_; }
   std::atomic<int> tunnel_count{0};
-  int handshakes = 0;
+  HandshakeQueue handshakes;
 
  private:
   void Main();
@@ -123,6 +127,7 @@ class Loop {
   TimerWheel wheel_;
   Timer second_;
   bool stopping_ = false;
+  int handshake_steps_ = 0;
 
   std::mutex mutex_;
   std::vector<Task> tasks_;

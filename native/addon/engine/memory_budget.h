@@ -18,6 +18,8 @@ class MemoryBudget {
 
   int64_t held() const { return held_.load(std::memory_order_relaxed); }
   bool exhausted() const { return held() >= limit_; }
+  /** Twice the limit: nobody may add to it any more, not even who holds nothing. */
+  bool overdrawn() const { return held() >= 2 * limit_; }
   /** Half used, with what was promised: no window grows any more. */
   bool MayGrow() const { return held() + granted_.load(std::memory_order_relaxed) < limit_ / 2; }
   /** Three quarters used: new streams keep the first window. */

@@ -56,6 +56,19 @@ bool OutputBuffer::Append(const uint8_t* data, size_t length) {
   return true;
 }
 
+void OutputBuffer::Shrink() {
+  if (block_ == nullptr || size() > capacity_ / 2) return;
+  size_t needed = size();
+  auto* smaller = static_cast<uint8_t*>(malloc(needed));
+  if (smaller == nullptr) return;
+  memcpy(smaller, data(), needed);
+  pool_.Give(block_, capacity_);
+  budget_.Remove(static_cast<int64_t>(capacity_ - needed));
+  block_ = smaller;
+  begin_ = 0;
+  end_ = capacity_ = needed;
+}
+
 void OutputBuffer::Consume(size_t length) {
   begin_ += length;
   if (begin_ < end_) return;

@@ -36,6 +36,9 @@ class OutputBuffer {
   /** False if the peer lets more pile up than a tunnel may hold. */
   bool Append(const uint8_t* data, size_t length);
   void Consume(size_t length);
+  /** Gives back what the bytes that are left do not need; for a peer that does not take them. */
+  void Shrink();
+  size_t held() const { return capacity_; }
 
  private:
   static constexpr size_t kBytesMax = 4 << 20;

@@ -8,7 +8,8 @@
 namespace culvert {
 
 static const std::string kScheme = "spiffe://";
-static constexpr int kIdBytesMax = 2048;
+static constexpr size_t kIdBytesMax = 2048;
+static constexpr size_t kDomainBytesMax = 255;
 
 bool PeerRule::Admits(const std::string& id) const {
   if (id.empty()) return false;
@@ -18,7 +19,32 @@ bool PeerRule::Admits(const std::string& id) const {
   });
 }
 
+static bool IsIdCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+}
+
+bool IsSpiffeId(const std::string& text) {
+  if (text.size() > kIdBytesMax || text.compare(0, kScheme.size(), kScheme) != 0) return false;
+  size_t slash = text.find('/', kScheme.size());
+  if (slash == std::string::npos || slash == kScheme.size() || slash > kScheme.size() + kDomainBytesMax) return false;
+  for (size_t i = kScheme.size(); i < slash; ++i) {
+    if (!IsIdCharacter(text[i])) return false;
+  }
+  while (slash < text.size()) {
+    size_t end = std::min(text.find('/', slash + 1), text.size());
+    std::string segment = text.substr(slash + 1, end - slash - 1);
+    if (segment.empty() || segment == "." || segment == "..") return false;
+    for (char c : segment) {
+      if (!IsIdCharacter(c) && !(c >= 'A' && c <= 'Z')) return false;
+    }
+    slash = end;
+  }
+  return true;
+}
+
 std::string SpiffeIdOf(X509* certificate) {
+  // An authority's own certificate is nobody's (X509-SVID section 4.1).
+  if (X509_check_ca(certificate) == 1) return {};
   std::unique_ptr<GENERAL_NAMES, decltype(&GENERAL_NAMES_free)> names(
       static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)),
       &GENERAL_NAMES_free);
@@ -29,9 +55,9 @@ std::string SpiffeIdOf(X509* certificate) {
     if (name->type != GEN_URI) continue;
     const ASN1_IA5STRING* uri = name->d.uniformResourceIdentifier;
     int length = ASN1_STRING_length(uri);
-    if (!id.empty() || length <= 0 || length > kIdBytesMax) return {};
+    if (!id.empty() || length <= 0) return {};
     id.assign(reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)), static_cast<size_t>(length));
-    if (id.find('\0') != std::string::npos || id.compare(0, kScheme.size(), kScheme) != 0) return {};
+    if (!IsSpiffeId(id)) return {};
   }
   return id;
 }

@@ -18,6 +18,12 @@ struct PeerRule {
   bool Admits(const std::string& id) const;
 };
 
+/**
+ * Whether `text` is an id with a path as SPIFFE-ID section 2 writes it: lower-case trust domain, no user, port, query,
+ * fragment, percent or empty segment. So two spellings of one identity cannot exist.
+ */
+bool IsSpiffeId(const std::string& text);
+
 /** The one SPIFFE id of a certificate (X.509-SVID section 2); empty if there is none, several, or a malformed one. */
 std::string SpiffeIdOf(X509* certificate);
 

@@ -9,6 +9,9 @@ class RateLimit {
  public:
   RateLimit(double burst, double per_second) : burst_(burst), per_second_(per_second), tokens_(burst) {}
 
+  /** Whether Take would succeed. */
+  bool Available(Nanos now) const { return tokens_ + static_cast<double>(now - last_) / kSecond * per_second_ >= 1; }
+
   /** False once the peer has spent its burst faster than it refills. */
   bool Take(Nanos now) {
     tokens_ += static_cast<double>(now - last_) / kSecond * per_second_;

@@ -117,9 +117,12 @@ int Records::VerifyPeer(int preverified, X509_STORE_CTX* store) {
 
 void Records::OnMessage(int sent, int, int type, const void* data, size_t length, SSL* ssl, void*) {
   if (sent != 0 || type != SSL3_RT_HANDSHAKE || length == 0) return;
-  if (*static_cast<const uint8_t*>(data) != SSL3_MT_KEY_UPDATE) return;
+  uint8_t message = *static_cast<const uint8_t*>(data);
+  if (message != SSL3_MT_KEY_UPDATE && message != SSL3_MT_NEWSESSION_TICKET) return;
   auto* records = static_cast<Records*>(SSL_get_app_data(ssl));
-  if (records != nullptr) ++records->key_updates_;
+  if (records == nullptr) return;
+  ++records->key_updates_;
+  if (!records->key_update_rate_.Take(Now())) records->key_updates_spent_ = true;
 }
 
 int Records::BioRead(BIO* bio, char* out, int length) {

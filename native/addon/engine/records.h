@@ -10,6 +10,7 @@
 #include "identity.h"
 #include "output_buffer.h"
 #include "peer_rule.h"
+#include "rate_limit.h"
 
 namespace culvert {
 
@@ -39,13 +40,14 @@ class Records {
   /** After kFailed: what OpenSSL says, and the alert received, or 0. */
   const std::string& error() const { return error_; }
   int alert() const { return alert_; }
-  bool key_update_flood() const { return key_updates_ > kKeyUpdatesMax; }
+  bool key_update_flood() const { return key_updates_ > kKeyUpdatesMax || key_updates_spent_; }
   const std::shared_ptr<const Identity>& identity() const { return identity_; }
 
   static int VerifyPeer(int preverified, X509_STORE_CTX* store);
   static void OnMessage(int sent, int version, int type, const void* data, size_t length, SSL* ssl, void* argument);
 
  private:
+  /** In a row without data; new tickets of a server count as well. */
   static constexpr int kKeyUpdatesMax = 8;
   /** AES-GCM is safe for 2^24.5 full records; OpenSSL does not count them. */
   static constexpr uint64_t kRecordsPerKey = 1 << 23;
@@ -65,6 +67,9 @@ class Records {
   size_t fed_length_ = 0;
   uint64_t records_written_ = 0;
   int key_updates_ = 0;
+  /** With data in between: each costs both ends a derivation, and a year of full records needs none of it. */
+  RateLimit key_update_rate_{64, 1};
+  bool key_updates_spent_ = false;
   int alert_ = 0;
   bool handshaken_ = false;
   std::string peer_identity_;

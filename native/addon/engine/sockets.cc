@@ -57,7 +57,7 @@ int DialPeer(const Address& to, uint32_t mark, bool tunnel, Fd* out) {
   if (!fd) return errno;
   if (!SetInt(fd.get(), SOL_SOCKET, SO_MARK, static_cast<int>(mark))) return errno;
   SetCommon(fd.get());
-  if (tunnel) SetInt(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, 20000);
+  if (tunnel) SetInt(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, kUserTimeoutMs);
   int error = Connect(fd.get(), to);
   if (error == 0) *out = std::move(fd);
   return error;

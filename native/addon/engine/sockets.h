@@ -10,6 +10,9 @@
 
 namespace culvert {
 
+/** How long the kernel waits for a tunnel's peer; longer than the engine, which knows what to count it as. */
+constexpr int kUserTimeoutMs = 30000;
+
 /** A listener on an ephemeral port: both families in one socket if `ipv6`. What it is set to, accepted ones inherit. */
 int Listen(bool ipv6, uint32_t mark, Fd* out);
 /** Starts connecting to another machine. `tunnel` also bounds how long unacknowledged bytes may wait. */

@@ -53,11 +53,13 @@ void Tunnel::OnReady(uint32_t events) {
 
 void Tunnel::Run() {
   if (phase_ == Phase::kClosed || records_ == nullptr) return;
+  if (phase_ == Phase::kHandshaking && !loop_.TakeHandshakeStep()) return loop_.Schedule(this);
   if (phase_ == Phase::kHandshaking && !records_->handshaken() && !Decrypt()) return;
   bool again = readable_;
-  for (int i = 0; again && i < kReceivesPerTurn; ++i) {
+  Nanos until = Now() + kSlice;
+  for (int i = 0; again && i < kReceivesPerTurn && (i == 0 || Now() < until); ++i) {
     // Memory is spent: what the peer sends waits in the kernel, and in the end at the peer.
-    if (loop_.engine().budget().exhausted() && h2_ != nullptr) {
+    if (!MayTake()) {
       loop_.engine().counters().Add(Counter::kBufferBytes);
       loop_.Arm(resume_, 20);
       break;
@@ -142,12 +144,12 @@ bool Tunnel::Deliver(size_t length) {
   FlushReceived();
   if (!alive) {
     bool preface = phase_ == Phase::kPreface;
-    if (preface) loop_.engine().counters().Add(Counter::kNotHttp2);
+    loop_.engine().counters().Add(preface ? Counter::kNotHttp2 : Counter::kProtocolError);
     int code = -h2_->error_code();
     std::string message = h2_->error();
     // What nghttp2 has to say to the peer goes out first.
     if (h2_->Send()) SendOutput();
-    Abort(preface ? Reason::kH2Failure : Reason::kTunnelLost, static_cast<uint32_t>(code), message);
+    Abort(Reason::kH2Failure, static_cast<uint32_t>(code), message);
     return false;
   }
   return phase_ != Phase::kClosed;
@@ -165,11 +167,11 @@ void Tunnel::PeerEnded(bool notified) {
 }
 
 void Tunnel::TlsFailed() {
-  loop_.engine().counters().Add(Counter::kHandshakeFailed);
   std::string message = records_->error();
   // Until the peer's SETTINGS a failure is a refusal: a TLS 1.3 client is done before the server has judged it.
   bool up = phase_ == Phase::kReady;
-  Abort(up ? Reason::kTunnelLost : Reason::kTlsFailure, static_cast<uint32_t>(records_->alert()), message);
+  loop_.engine().counters().Add(up ? Counter::kTlsError : Counter::kHandshakeFailed);
+  Abort(Reason::kTlsFailure, static_cast<uint32_t>(records_->alert()), message);
 }
 
 void Tunnel::OnPhaseTimeout() {
@@ -205,12 +207,7 @@ void Tunnel::Up() {
   OnUp();
 }
 
-void Tunnel::Abort(Reason reason, uint32_t detail, const std::string& message) {
-  if (phase_ == Phase::kClosed) return;
-  if (phase_ == Phase::kClosing) return Dispose();
-  phase_ = Phase::kClosed;
-  received_count_ = 0;
-  received_stream_ = nullptr;
+void Tunnel::ReportDown(Reason reason, uint32_t detail, const std::string& message) {
   EventRecord event(EventKind::kTunnelDown, id_, reason, detail);
   event.U8(static_cast<uint8_t>(direction_)).Socket(peer_).Text(pod_->id).Text(peer_identity()).Text(message);
   // A flood of strangers must not fill the queue; a tunnel that TypeScript knows gets its end.
@@ -223,22 +220,26 @@ void Tunnel::Abort(Reason reason, uint32_t detail, const std::string& message) {
     auto* stream = static_cast<TunnelStream*>(node);
     stream->OnTunnelLost(reason == Reason::kOk ? Reason::kTunnelLost : reason, detail);
   }
+}
+
+void Tunnel::Abort(Reason reason, uint32_t detail, const std::string& message) {
+  if (phase_ == Phase::kClosed) return;
+  if (phase_ == Phase::kClosing) return Dispose();
+  phase_ = Phase::kClosed;
+  received_count_ = 0;
+  received_stream_ = nullptr;
+  ReportDown(reason, detail, message);
   OnDown(reason, detail);
   SendOutput();  // an alert or GOAWAY, if the socket takes it
   phase_ = Phase::kClosing;
   Dispose();
 }
 
-void Tunnel::CloseGracefully() {
+void Tunnel::CloseGracefully(Reason reason, const std::string& message) {
   if (phase_ == Phase::kClosing || phase_ == Phase::kClosed) return;
-  bool was_up = up_reported_;
   phase_ = Phase::kClosing;
-  if (was_up) {
-    EventRecord event(EventKind::kTunnelDown, id_, Reason::kOk);
-    event.U8(static_cast<uint8_t>(direction_)).Socket(peer_).Text(pod_->id).Text(peer_identity()).Text("");
-    loop_.engine().events().Report(std::move(event));
-  }
-  OnDown(Reason::kOk, 0);
+  ReportDown(reason, 0, message);
+  OnDown(reason, 0);
   if (records_ != nullptr) records_->Shutdown();
   Arm(1000);
   loop_.MarkDirty(this);

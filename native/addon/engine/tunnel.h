@@ -47,6 +47,8 @@ class Tunnel : public Mortal, public RegistryNode, public Pollable, public Runna
   /** The stream has, or may have, payload for the peer. */
   void StreamReadable(TunnelStream* stream);
   void MarkDirty() { loop_.MarkDirty(this); }
+  /** False while memory is spent and this tunnel holds a share of it. */
+  bool MayTake() const;
   /** Hands over payload that was received and still points into the scratch. */
   void FlushReceived();
   H2Session& h2() { return *h2_; }
@@ -69,8 +71,8 @@ class Tunnel : public Mortal, public RegistryNode, public Pollable, public Runna
 
  protected:
   void StartTls(std::shared_ptr<const Identity> identity, PeerRule rule);
-  /** GOAWAY is out or not needed: close_notify, FIN, a second for the peer's. */
-  void CloseGracefully();
+  /** GOAWAY is out or not needed: streams are lost, close_notify, FIN, a second for the peer's. */
+  void CloseGracefully(Reason reason = Reason::kOk, const std::string& message = {});
   virtual void OnHandshaken() {}
   virtual void OnUp() = 0;
   /** The last of the streams has left. */
@@ -94,6 +96,10 @@ class Tunnel : public Mortal, public RegistryNode, public Pollable, public Runna
  private:
   static constexpr size_t kOutputMax = 64 * 1024;
   static constexpr int kReceivesPerTurn = 4;
+  /** A slice of a turn: thousands of tiny frames fit into one receive. */
+  static constexpr Nanos kSlice = kMillisecond / 2;
+  /** What a tunnel may hold while memory is spent: who holds less does not suffer from who holds more. */
+  static constexpr size_t kShareBytes = 64 * 1024;
   static constexpr int kVectorsMax = 64;
   static const std::string kNobody;
 
@@ -101,6 +107,8 @@ class Tunnel : public Mortal, public RegistryNode, public Pollable, public Runna
   bool Decrypt();
   bool Deliver(size_t length);
   void PeerEnded(bool notified);
+  /** One event, and the end of the streams. */
+  void ReportDown(Reason reason, uint32_t detail, const std::string& message);
   void TlsFailed();
   bool SendOutput();
   void PumpRing();
@@ -119,6 +127,8 @@ class Tunnel : public Mortal, public RegistryNode, public Pollable, public Runna
   bool blocked_ = false;
   bool fin_sent_ = false;
   bool up_reported_ = false;
+  /** The connection's window, or that of all streams, has opened: asked once per turn, not once per frame. */
+  bool windows_opened_ = false;
 
   TunnelStream* received_stream_ = nullptr;
   iovec received_[kVectorsMax];

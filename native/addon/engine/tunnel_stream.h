@@ -25,6 +25,7 @@ class TunnelStream : public Connection, public Pollable, public RingNode, public
   void OnEndSent();
   void OnWindowOpen();
   void OnResponse(int, const Headers&) override {}
+  bool answered() const override { return open_; }
   void OnStreamClosed(uint32_t code) override;
   virtual void OnTunnelLost(Reason reason, uint32_t detail);
 

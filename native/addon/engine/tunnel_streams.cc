@@ -2,6 +2,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "engine.h"
 #include "tunnel.h"
@@ -81,10 +82,19 @@ void Tunnel::OnWindowOpen(H2Stream* stream) {
     static_cast<TunnelStream*>(stream)->OnWindowOpen();
     return;
   }
-  for (auto* node = streams_.front(); node != nullptr; node = streams_.next(node)) {
-    static_cast<TunnelStream*>(node)->OnWindowOpen();
-  }
+  windows_opened_ = true;
   loop_.MarkDirty(this);
+}
+
+bool Tunnel::MayTake() const {
+  const MemoryBudget& budget = loop_.engine().budget();
+  if (!budget.exhausted() || h2_ == nullptr) return true;
+  if (budget.overdrawn()) return false;
+  size_t held = output_.held();
+  for (auto* node = streams_.front(); node != nullptr; node = streams_.next(node)) {
+    held += static_cast<TunnelStream*>(node)->pending_bytes();
+  }
+  return held < kShareBytes;
 }
 
 void Tunnel::OnPingAck() {
@@ -119,9 +129,15 @@ void Tunnel::PumpRing() {
 void Tunnel::Flush() {
   if (phase_ == Phase::kClosed) return;
   if (h2_ != nullptr && phase_ != Phase::kClosing) {
+    if (std::exchange(windows_opened_, false)) {
+      for (auto* node = streams_.front(); node != nullptr; node = streams_.next(node)) {
+        static_cast<TunnelStream*>(node)->OnWindowOpen();
+      }
+    }
     if (phase_ == Phase::kReady) PumpRing();
     if (phase_ == Phase::kClosed) return;
     if (!h2_->Send()) return Abort(Reason::kTunnelLost, 0, h2_->error());
+    if (h2_->violated()) return CloseGracefully(h2_->violation(), h2_->error());
     if (h2_->QueuedFrames() > kQueuedFramesMax) {
       loop_.engine().counters().Add(Counter::kOutboundFrames);
       return Abort(Reason::kLimit, 0, CounterName(Counter::kOutboundFrames));
@@ -173,6 +189,12 @@ void Tunnel::EverySecond() {
       ping_awaited_ = true;
       loop_.MarkDirty(this);
     }
+  }
+  if (blocked_ && now - blocked_since_ >= kSecond) output_.Shrink();
+  // The kernel of such a peer answers, so that nothing else would ever end this.
+  if (blocked_ && now - blocked_since_ >= static_cast<Nanos>(timeouts.ping_timeout_ms) * kMillisecond) {
+    loop_.engine().counters().Add(Counter::kUnreadOutput);
+    return Abort(Reason::kLimit, 0, CounterName(Counter::kUnreadOutput));
   }
   seconds_congested_ = h2_->connection_window() < h2_->widest_window() / 4 ? seconds_congested_ + 1 : 0;
   congested_ = seconds_congested_ > 1;

@@ -52,6 +52,9 @@ struct Limits {
   int handshakes_per_thread = 256;
   int handshakes_per_source = 64;
   int tunnels_per_source = 64;
+  int inbound_tunnels = 8192;
+  /** At once; a tenth of it per second. */
+  int failed_handshakes_per_source = 200;
   int64_t buffer_bytes = 128 << 20;
   int idle_tunnels = 512;
 };
