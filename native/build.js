@@ -5,6 +5,7 @@
 //   node native/build.js --optional    build if the tools are there, else say what is missing and exit 0
 //   node native/build.js --sanitize    build/sanitize/Release/culvert.node with ASan and UBSan
 //   node native/build.js --alone address|thread   the engine and its test without Node, in build/alone-address/engine_test
+//   node native/build.js --alone fuzz  the fuzz targets, in build/alone-fuzz/fuzz/
 //   node native/build.js --missing     print the missing system packages, one a line, and build nothing
 //   node native/build.js --verbose     show what the compilers say even if all goes well
 //
@@ -59,16 +60,20 @@ function hasAll(gaps) {
   return false;
 }
 
+/** libFuzzer is clang's. */
+const clang = ['-DCMAKE_C_COMPILER=clang', '-DCMAKE_CXX_COMPILER=clang++'];
+
 /** Make compares times, so this is quick if nothing has changed: no stamp is kept. */
 async function buildAlone(sanitizer, verbose) {
-  if (sanitizer !== 'address' && sanitizer !== 'thread') {
-    console.error('culvert: --alone takes address or thread, the sanitizer to build with');
+  const fuzz = sanitizer === 'fuzz';
+  if (!fuzz && sanitizer !== 'address' && sanitizer !== 'thread') {
+    console.error('culvert: --alone takes address or thread, the sanitizer to build with, or fuzz');
     return 2;
   }
-  if (!hasAll(missingRequirements({ alone: true }))) return 1;
+  if (!hasAll(missingRequirements({ alone: true, fuzz }))) return 1;
   const out = join(root, 'build', `alone-${sanitizer}`);
   const steps = [
-    ['-S', root, '-B', out, `-DCULVERT_ALONE=${sanitizer}`],
+    ['-S', root, '-B', out, `-DCULVERT_ALONE=${sanitizer}`, ...(fuzz ? clang : [])],
     ['--build', out, '--parallel', String(processors())],
   ];
   for (const step of steps) {

@@ -21,8 +21,10 @@ const keptMax = 8;
 /** Hash of the sources, the build description, the headers' versions and the distribution they are compiled on. */
 export function sourceHash(root) {
   const hash = createHash('sha256');
-  const test = join(root, 'native', 'test');
-  const sources = filesUnder(join(root, 'native')).filter((file) => !file.startsWith(test));
+  const others = ['test', 'fuzz'].map((name) => join(root, 'native', name, '/'));
+  const sources = filesUnder(join(root, 'native')).filter(
+    (file) => !others.some((other) => file.startsWith(other)),
+  );
   for (const file of [join(root, 'CMakeLists.txt'), ...sources])
     hash
       .update(`${relative(root, file)}\0`)
@@ -96,7 +98,8 @@ function copyThenRename(from, to) {
   renameSync(`${to}.${process.pid}`, to);
 }
 
-function filesUnder(directory) {
+/** Every file in a directory and below, in an order that does not depend on the file system. */
+export function filesUnder(directory) {
   return readdirSync(directory, { withFileTypes: true })
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((entry) => {

@@ -39,9 +39,21 @@ const aloneRequirements = [
   { ...tool('setarch', 'runs a program where ThreadSanitizer can work'), packages: ['util-linux'] },
 ];
 
-/** The requirements that are not met: the addon's, or with `alone` those of the engine without Node. */
-export function missingRequirements({ alone = false } = {}) {
-  return (alone ? aloneRequirements : requirements).filter((requirement) => !requirement.found());
+/** What the fuzz targets need besides. */
+const fuzzRequirements = [
+  ...requirements.filter(({ name }) => ['clang', 'libmnl'].includes(name)),
+  {
+    name: 'libFuzzer',
+    packages: [`libclang-rt-${clangVersion()}-dev`],
+    why: 'fuzzes the engine',
+    found: () => fuzzerRuntime() !== undefined,
+  },
+];
+
+/** The requirements that are not met: the addon's, or with `alone` those of the engine without Node, or of its fuzzing. */
+export function missingRequirements({ alone = false, fuzz = false } = {}) {
+  const wanted = [...(alone ? aloneRequirements : requirements), ...(fuzz ? fuzzRequirements : [])];
+  return wanted.filter((requirement) => !requirement.found());
 }
 
 /** Path of a program, or undefined. */
@@ -75,6 +87,22 @@ function library(name, atLeast) {
     name: atLeast === undefined ? name : `${name} >= ${atLeast}`,
     found: () => spawnSync('pkg-config', wanted).status === 0,
   };
+}
+
+/** Major version of clang; where there is none yet, that of Debian 12. */
+function clangVersion() {
+  const { stdout } = spawnSync('clang', ['-dumpversion'], { encoding: 'utf8' });
+  return /^\d+/.exec(stdout ?? '')?.[0] ?? '14';
+}
+
+/** Path of clang's fuzzer library, which comes in a package of its own. */
+function fuzzerRuntime() {
+  const { stdout } = spawnSync('clang', ['-print-resource-dir'], { encoding: 'utf8' });
+  const directory = join((stdout ?? '').trim() || '/nowhere', 'lib');
+  const machine = process.arch === 'arm64' ? 'aarch64' : 'x86_64';
+  return [`linux/libclang_rt.fuzzer-${machine}.a`, `${machine}-pc-linux-gnu/libclang_rt.fuzzer.a`]
+    .map((name) => join(directory, name))
+    .find((file) => existsSync(file));
 }
 
 function bpftoolPackages() {

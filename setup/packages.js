@@ -19,12 +19,12 @@ const programs = [
 
 /**
  * Packages that are not there: name and reason. The build's are looked for only if there is something to build, those of
- * the engine without Node only where it is tested so.
+ * the engine without Node, and of fuzzing it, only where that is done.
  */
-export function missingPackages({ build, alone = false }) {
+export function missingPackages({ build, alone = false, fuzz = false }) {
   const gaps = [
     ...(build ? missingRequirements() : []),
-    ...(alone ? missingRequirements({ alone }) : []),
+    ...(alone || fuzz ? missingRequirements({ alone: true, fuzz }) : []),
     ...programs.filter(({ program }) => onPath(program) === undefined),
   ];
   const reasons = new Map();

@@ -2,6 +2,7 @@
 // they can run, then runs. Plain JavaScript for Node >= 18, without dependencies: it comes before `npm ci`.
 import { join } from 'node:path';
 import { addonIsCurrent, buildAddon, bundledNode, installModules, root } from './dependencies.js';
+import { runFuzz } from './fuzz.js';
 import { inspectMachine, machineFaults } from './machine.js';
 import { installPackages, missingPackages } from './packages.js';
 import { say, seconds } from './progress.js';
@@ -16,6 +17,7 @@ const verbs = {
     await buildAddon(['--sanitize']);
     return runSanitizers(args);
   },
+  fuzz: runFuzz,
   interop: runInterop,
   bench: runBenches,
 };
@@ -35,6 +37,7 @@ async function main([verb, ...args]) {
   const missing = missingPackages({
     build: !built || verb === 'sanitizers',
     alone: verb === 'sanitizers',
+    fuzz: verb === 'fuzz',
   });
   await installPackages(missing);
   await installModules();

@@ -22,9 +22,9 @@ class TestAuthority {
   IdentityMaterial Issue(const std::string& spiffe_id);
 
  private:
+  long serial_ = 1;
   EVP_PKEY* key_;
   X509* root_;
-  long serial_ = 1;
 };
 
 }  // namespace culvert

@@ -20,6 +20,16 @@ socklen_t Address::ToSockaddr(sockaddr_storage* out) const {
   return sizeof *in6;
 }
 
+/** An IPv4-mapped one is the IPv4 one: two keys for one host would be counted twice. */
+static Address FromV6(const in6_addr& bytes, uint16_t port) {
+  Address out;
+  out.port = port;
+  bool mapped = IN6_IS_ADDR_V4MAPPED(&bytes);
+  out.family = mapped ? AF_INET : AF_INET6;
+  memcpy(out.bytes, bytes.s6_addr + (mapped ? 12 : 0), mapped ? 4 : 16);
+  return out;
+}
+
 Address Address::FromSockaddr(const sockaddr_storage& in) {
   Address out;
   if (in.ss_family == AF_INET) {
@@ -29,14 +39,7 @@ Address Address::FromSockaddr(const sockaddr_storage& in) {
     memcpy(out.bytes, &v4.sin_addr, 4);
   } else if (in.ss_family == AF_INET6) {
     const auto& v6 = reinterpret_cast<const sockaddr_in6&>(in);
-    out.port = ntohs(v6.sin6_port);
-    if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
-      out.family = AF_INET;
-      memcpy(out.bytes, v6.sin6_addr.s6_addr + 12, 4);
-    } else {
-      out.family = AF_INET6;
-      memcpy(out.bytes, &v6.sin6_addr, 16);
-    }
+    return FromV6(v6.sin6_addr, ntohs(v6.sin6_port));
   }
   return out;
 }
@@ -46,10 +49,10 @@ Address Address::Parse(const std::string& text, uint16_t port) {
   out.port = port;
   if (inet_pton(AF_INET, text.c_str(), out.bytes) == 1) {
     out.family = AF_INET;
-  } else if (inet_pton(AF_INET6, text.c_str(), out.bytes) == 1) {
-    out.family = AF_INET6;
+    return out;
   }
-  return out;
+  in6_addr v6;
+  return inet_pton(AF_INET6, text.c_str(), &v6) == 1 ? FromV6(v6, port) : out;
 }
 
 Address Address::LocalOf(int fd) {
