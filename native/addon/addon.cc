@@ -5,12 +5,14 @@
 
 namespace culvert {
 void InitCapture(Napi::Env env, Napi::Object exports);  // capture/exports.cc
+void InitProcess(Napi::Env env, Napi::Object exports);  // process.cc
 }
 
 static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("version", Napi::String::New(env, "0.1.0"));
   culvert::InitEngine(env, exports);
   culvert::InitCapture(env, exports);
+  culvert::InitProcess(env, exports);
   return exports;
 }
 

@@ -76,6 +76,7 @@ Options ReadOptions(const Napi::Object& from) {
   out.limits.failed_handshakes_per_source = Int(limits.Get("failedHandshakesPerSource"));
   out.limits.buffer_bytes = limits.Get("bufferBytes").As<Napi::Number>().Int64Value();
   out.limits.idle_tunnels = Int(limits.Get("idleTunnels"));
+  out.limits.reserved_descriptors = Int(limits.Get("reservedDescriptors"));
   auto timeouts = from.Get("timeouts").As<Napi::Object>();
   out.timeouts.decision_ms = Int(timeouts.Get("decisionMs"));
   out.timeouts.dial_ms = Int(timeouts.Get("dialMs"));
@@ -102,7 +103,6 @@ EngineObject::EngineObject(const Napi::CallbackInfo& info)
   engine_ = std::make_unique<Engine>(ReadOptions(info[0].As<Napi::Object>()), [this] { wake_.NonBlockingCall(); });
   napi_add_env_cleanup_hook(env, OnCleanup, this);
   Running::Get().Add(engine_.get());
-  engine_->Start();
   // Not collected while its threads run.
   Ref();
 }
@@ -131,6 +131,10 @@ void EngineObject::OnWake(Napi::Env env, Napi::Function callback, BridgeHolder* 
   // Asked for before the call: an exception in JavaScript must not stop the events for good.
   if (more) self->wake_.NonBlockingCall();
   if (!records.empty()) callback.Call({Napi::Buffer<uint8_t>::Copy(env, records.data(), records.size())});
+}
+
+Napi::Value EngineObject::Start(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), engine_->Start());
 }
 
 Napi::Value EngineObject::AddPod(const Napi::CallbackInfo& info) {
@@ -252,6 +256,7 @@ Napi::Value EngineObject::Close(const Napi::CallbackInfo& info) {
 Napi::Function EngineObject::Define(Napi::Env env) {
   return DefineClass(env, "Engine",
                      {
+                         InstanceMethod("start", &EngineObject::Start),
                          InstanceMethod("addPod", &EngineObject::AddPod),
                          InstanceMethod("removePod", &EngineObject::RemovePod),
                          InstanceMethod("setIdentity", &EngineObject::SetIdentity),

@@ -29,6 +29,7 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   static void OnWake(Napi::Env env, Napi::Function callback, BridgeHolder* bridge, void* data);
   using Wake = Napi::TypedThreadSafeFunction<BridgeHolder, void, OnWake>;
 
+  Napi::Value Start(const Napi::CallbackInfo& info);
   Napi::Value AddPod(const Napi::CallbackInfo& info);
   Napi::Value RemovePod(const Napi::CallbackInfo& info);
   Napi::Value SetIdentity(const Napi::CallbackInfo& info);

@@ -22,7 +22,7 @@ TestNode::TestNode(TestAuthority& authority) : authority_(authority), engine_(Te
   woken_ = true;
   changed_.notify_one();
 }) {
-  engine_.Start();
+  if (engine_.Start() != 0) abort();
   thread_ = std::thread([this] { Main(); });
   Renew(kClientId);
   Renew(kServerId);

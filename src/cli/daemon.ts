@@ -1,5 +1,6 @@
 // The life of a long-running process: services, endpoints, its own part, signals, drain, end. The same for all of them.
 import { mkdir } from 'node:fs/promises';
+import { keepMemoryPrivate } from '../engine/process.ts';
 import type { EndpointRoute, ListenAddress } from '../runtime/admin-server.ts';
 import { AdminServer, jsonResponse } from '../runtime/admin-server.ts';
 import type { Clock } from '../runtime/clock.ts';
@@ -27,6 +28,7 @@ export interface DaemonSettings {
   readonly adminAddress: HostPort;
   readonly runDirectory: string;
   readonly drainTimeout: number;
+  readonly debugging: boolean;
 }
 
 /** What a process's own part is given. */
@@ -74,6 +76,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   const starting = services.readiness.task('start');
   const closers: (() => Promise<void> | void)[] = [];
   try {
+    // Before there is a key in memory.
+    if (!settings.debugging) closers.push(keepKeys(logger));
     const socket = await openRunDirectory(settings.runDirectory, kind, name, logger);
     const server = await startEndpoints(services, settings, socket);
     server.admin.addRoute({
@@ -136,6 +140,15 @@ function watchLog(logger: Logger, metrics: Metrics): void {
     dropped.inc(output.dropped - dropped.value);
     waiting.set(output.waitingBytes);
   });
+}
+
+/** Core dumps, other processes of this user and the inspector would all show the private keys. */
+function keepKeys(logger: Logger): () => void {
+  keepMemoryPrivate();
+  // Node opens its inspector to every user of the machine on this signal, unless somebody listens.
+  const refuse = (): void => logger.warn('SIGUSR1: the inspector stays closed; see the setting debugging');
+  process.on('SIGUSR1', refuse);
+  return () => void process.off('SIGUSR1', refuse);
 }
 
 async function openRunDirectory(

@@ -105,6 +105,7 @@ export function engineOptions(settings: ZtunnelSettings): EngineOptions {
       failedHandshakesPerSource: settings.failedHandshakesPerSource,
       bufferBytes: settings.bufferBytes,
       idleTunnels: settings.idleTunnels,
+      reservedDescriptors: settings.reservedDescriptors,
     },
     timeouts: {
       decisionMs: settings.decisionTimeout,

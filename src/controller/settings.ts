@@ -69,6 +69,12 @@ export const controllerSettings = {
   ...inGroup('Stopping', {
     drainTimeout: setting.duration('5s', 'time that open streams have after SIGTERM'),
   }),
+  ...inGroup('Debugging', {
+    debugging: setting.boolean(
+      false,
+      'allow what shows private keys: core dumps, debuggers of the same user, the inspector on SIGUSR1',
+    ),
+  }),
   ...inGroup('Logging', {
     logLevel: setting.oneOf(
       ['trace', 'debug', 'info', 'warn', 'error', 'silent'],

@@ -21,6 +21,8 @@ import type {
 
 /** The native class; see native/addon/engine_object.cc. Methods that return false want to be called again later. */
 interface NativeEngine {
+  /** 0 or an errno. Once. */
+  start(): number;
   addPod(podId: string, netns: number, identity: string, ipv6: boolean): number[] | number;
   removePod(podId: string, drainMs: number): void;
   setIdentity(
@@ -69,6 +71,7 @@ export const defaultEngineOptions: EngineOptions = {
     failedHandshakesPerSource: 200,
     bufferBytes: 128 * 1024 * 1024,
     idleTunnels: 512,
+    reservedDescriptors: 256,
   },
   timeouts: {
     decisionMs: 5000,
@@ -88,8 +91,8 @@ const retryMs = 5;
 
 /**
  * Starts the engine's threads. `onEvents` is called with one batch at a time, never from within a method of the
- * engine except `close()`, which delivers what is left. Throws ERR_CULVERT_ADDON_MISSING or
- * ERR_CULVERT_ADDON_INCOMPATIBLE.
+ * engine except `close()`, which delivers what is left. Throws ERR_CULVERT_ADDON_MISSING,
+ * ERR_CULVERT_ADDON_INCOMPATIBLE, or ERR_CULVERT_ENGINE_FAILED if there are no descriptors or threads for it.
  */
 export function startEngine(options: EngineOptions, onEvents: EngineEventHandler): Engine {
   const addon = loadAddon();
@@ -110,6 +113,10 @@ class AddonEngine implements Engine {
   constructor(Native: NativeEngineClass, options: EngineOptions, onEvents: EngineEventHandler) {
     this.#onEvents = onEvents;
     this.#native = new Native(options, (batch) => this.#deliver(batch));
+    const errno = this.#native.start();
+    if (errno === 0) return;
+    this.close();
+    throw new EngineError('ERR_CULVERT_ENGINE_FAILED', "the engine's threads cannot start", { errno });
   }
 
   addPod(

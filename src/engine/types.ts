@@ -213,6 +213,8 @@ export interface EngineLimits {
   readonly failedHandshakesPerSource: number;
   readonly bufferBytes: number;
   readonly idleTunnels: number;
+  /** File descriptors below the limit of the process that connections do not get; at most a quarter of it. */
+  readonly reservedDescriptors: number;
 }
 
 export interface EngineTimeouts {

@@ -1,4 +1,5 @@
 // Values that are read at each scrape instead of being counted.
+import { readDescriptors } from '../runtime/descriptors.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import type { TunnelMetrics } from './tunnel-metrics.ts';
 import type { Ztunnel } from './ztunnel.ts';
@@ -97,5 +98,6 @@ export function queueFill(
     buffered_bytes: { used: stats.bufferedBytes, max: settings.bufferBytes },
     pods: { used: ztunnel.pods.size, max: settings.podsMax },
     connections: { used: ztunnel.table.size, max: ztunnel.table.max },
+    descriptors: readDescriptors(),
   };
 }

@@ -132,6 +132,11 @@ export const ztunnelSettings = {
       'memory for bytes under way, of the whole node',
     ),
     idleTunnels: setting.integer(512, { min: 0, max: 1_000_000 }, 'tunnels that are kept without a stream'),
+    reservedDescriptors: setting.integer(
+      256,
+      { min: 0, max: 65_536 },
+      'file descriptors kept for certificates, configuration and capture: connections do not get them (at most a quarter of the limit)',
+    ),
     decisionTimeout: setting.duration('5s', 'time for a decision; then the connection is refused'),
     dialTimeout: setting.duration('10s', 'time to connect to a peer or an application'),
     handshakeTimeout: setting.duration('5s', 'time for a TLS handshake'),
@@ -148,6 +153,12 @@ export const ztunnelSettings = {
   ...inGroup('Stopping', {
     drainTimeout: setting.duration('30s', 'time that open connections have after SIGTERM'),
     podDrainTimeout: setting.duration('30s', "time that a removed pod's connections have"),
+  }),
+  ...inGroup('Debugging', {
+    debugging: setting.boolean(
+      false,
+      'allow what shows private keys: core dumps, debuggers of the same user, the inspector on SIGUSR1',
+    ),
   }),
   ...inGroup('Logging', {
     logLevel: setting.oneOf(

@@ -28,6 +28,7 @@ describe('a long-running process', () => {
         adminAddress: any,
         runDirectory: directory,
         drainTimeout: 10_000,
+        debugging: true,
       },
       start,
     };

@@ -13,7 +13,7 @@ import { recordedTerminal } from '../support/terminal.ts';
 const ztunnel: ZtunnelReport = {
   node: 'node1',
   version: '0.1.0',
-  startedMs: Date.now() - 9_030_000,
+  startedMs: Date.now() - 9_001_000,
   ready: true,
   pending: [],
   xds: { connected: true, address: '10.0.0.1:15012', resources: { address: 12 }, nacks: 0 },
@@ -47,7 +47,7 @@ const ztunnel: ZtunnelReport = {
 
 const controller: ControllerReport = {
   version: '0.1.0',
-  startedMs: Date.now() - 9_030_000,
+  startedMs: Date.now() - 9_001_000,
   ready: true,
   pending: [],
   objects: { Pod: 6, Service: 3 },

@@ -15,10 +15,8 @@ Pod::Pod() = default;
 Pod::~Pod() = default;
 
 Acceptor::Acceptor(Loop& loop, std::shared_ptr<Pod> pod, Kind kind, int listener)
-    : loop_(loop), pod_(pod.get()), weak_pod_(pod), kind_(kind), listener_(listener), resume_([this] {
-        if (!stopped_) loop_.Rewatch(listener_, this, EPOLLIN);
-      }) {
-  loop_.Watch(listener_, this, EPOLLIN);
+    : loop_(loop), pod_(pod.get()), weak_pod_(pod), kind_(kind), listener_(listener), resume_([this] { Resume(); }) {
+  Resume();
 }
 
 Acceptor::~Acceptor() = default;
@@ -34,9 +32,15 @@ void Acceptor::OnReady(uint32_t) {
   if (!stopped_) loop_.Schedule(this);
 }
 
-void Acceptor::Pause() {
+void Acceptor::Pause(int ms) {
   loop_.Rewatch(listener_, this, 0);
-  loop_.Arm(resume_, kPauseMs);
+  loop_.Arm(resume_, ms);
+}
+
+void Acceptor::Resume() {
+  if (stopped_ || loop_.Rewatch(listener_, this, EPOLLIN) == 0) return;
+  // The first time, or epoll could not take it then.
+  if (loop_.Watch(listener_, this, EPOLLIN) != 0) loop_.Arm(resume_, kExhaustedPauseMs);
 }
 
 bool Acceptor::MustPause() {
@@ -60,13 +64,16 @@ bool Acceptor::MustPause() {
 
 void Acceptor::Run() {
   for (int i = 0; i < kAcceptsPerTurn && !stopped_; ++i) {
-    if (MustPause()) return Pause();
+    if (MustPause()) return Pause(kPauseMs);
     sockaddr_storage storage = {};
     socklen_t length = sizeof storage;
     Fd fd(accept4(listener_, reinterpret_cast<sockaddr*>(&storage), &length, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (!fd) {
-      // Out of descriptors or memory: accepting again at once would only spin.
-      if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) Pause();
+      // Accepting again at once would only spin: the connection waits in the backlog.
+      if (IsExhausted(errno)) {
+        loop_.engine().counters().Add(Counter::kDescriptors);
+        Pause(kExhaustedPauseMs);
+      }
       return;
     }
     Address peer = Address::FromSockaddr(storage);
@@ -98,14 +105,17 @@ void Acceptor::Capture(Fd fd, const Address& client) {
     return;
   }
   Origin origin{id, pod, loop_.now()};
+  int error = engine.Admit(&fd, 0);
   // Owned by the loop's registry until it buries itself.
-  new Captured(loop_, std::move(origin), outbound, std::move(fd), client, original);
+  auto* captured = new Captured(loop_, std::move(origin), outbound, std::move(fd), client, original);
+  if (error != 0) captured->Terminate(Reason::kLimit, static_cast<uint32_t>(error), EndedBy::kEngine);
 }
 
 void Acceptor::AcceptTunnel(Fd fd, const Address& peer) {
   Engine& engine = loop_.engine();
   std::shared_ptr<Pod> pod = weak_pod_.lock();
   Counter refused;
+  if (engine.Admit(&fd, 0) != 0) return;
   if (pod == nullptr || !engine.sources().Enter(peer, engine.options().limits, loop_.now(), &refused)) {
     if (pod != nullptr) engine.counters().Add(refused);
     ResetOnClose(fd.get());

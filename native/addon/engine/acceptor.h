@@ -24,9 +24,12 @@ class Acceptor : public Mortal, public Pollable, public Runnable {
  private:
   static constexpr int kAcceptsPerTurn = 64;
   static constexpr int kPauseMs = 20;
+  /** Without descriptors or memory there is nothing to be had soon. */
+  static constexpr int kExhaustedPauseMs = 100;
 
   bool MustPause();
-  void Pause();
+  void Pause(int ms);
+  void Resume();
   void Capture(Fd fd, const Address& client);
   void AcceptTunnel(Fd fd, const Address& peer);
 

@@ -23,7 +23,7 @@ Captured::~Captured() { loop_.engine().counters().undecided.fetch_sub(1, std::me
 void Captured::Terminate(Reason reason, uint32_t detail, EndedBy by) {
   if (finished()) return;
   Decided();
-  ResetOnClose(fd_.get());
+  if (fd_) ResetOnClose(fd_.get());
   fd_.Reset();
   Finish(reason, detail, by);
 }

@@ -13,6 +13,7 @@ const char* CounterName(Counter counter) {
     case Counter::kTunnelsPerSource: return "tunnels_per_source";
     case Counter::kUndecidedPerTunnel: return "undecided_per_tunnel";
     case Counter::kBufferBytes: return "buffer_bytes";
+    case Counter::kDescriptors: return "descriptors";
     case Counter::kPoolWaiting: return "pool_waiting";
     case Counter::kOutboundFrames: return "outbound_frames";
     case Counter::kInboundTunnels: return "inbound_tunnels";

@@ -19,6 +19,7 @@ enum class Counter : uint8_t {
   kTunnelsPerSource,
   kUndecidedPerTunnel,
   kBufferBytes,
+  kDescriptors,
   kPoolWaiting,
   kOutboundFrames,
   kInboundTunnels,

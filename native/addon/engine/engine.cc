@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <system_error>
 #include <thread>
 
 #include "acceptor.h"
@@ -38,6 +39,7 @@ Engine::Engine(Options options, std::function<void()> wake)
       events_(std::move(wake)),
       budget_(options_.limits.buffer_bytes),
       identities_(options_.groups),
+      descriptors_(options_.limits.reserved_descriptors),
       pool_(*this),
       told_(static_cast<size_t>(Counter::kLastBound)) {
   int threads = options_.threads > 0 ? options_.threads : std::max(2, CpusAllowed() / 4);
@@ -46,9 +48,25 @@ Engine::Engine(Options options, std::function<void()> wake)
 
 Engine::~Engine() { Stop(); }
 
-void Engine::Start() {
+int Engine::Start() {
   started_ = true;
-  for (auto& loop : loops_) loop->Start();
+  for (auto& loop : loops_) {
+    int error = loop->Start();
+    if (error == 0) continue;
+    Stop();
+    return error;
+  }
+  return 0;
+}
+
+int Engine::Admit(Fd* fd, int error) {
+  if (error == 0 && !descriptors_.ForConnections(fd->get())) {
+    ResetOnClose(fd->get());
+    fd->Reset();
+    error = EMFILE;
+  }
+  if (IsExhausted(error)) counters_.Add(Counter::kDescriptors);
+  return error;
 }
 
 void Engine::Stop() {
@@ -88,14 +106,22 @@ int Engine::AddPod(const std::string& id, int netns, const std::string& identity
     if (!pod->netns) return errno;
     int error = 0;
     // On a thread of its own: the caller's namespace is never touched, whatever fails.
-    std::thread([&] {
-      Fd own = OpenOwnNetns();
-      NetnsScope scope(pod->netns.get(), own.get());
-      error = scope.error();
-      for (Fd* fd : {&pod->outbound, &pod->plaintext, &pod->hbone}) {
-        if (error == 0) error = Listen(ipv6, options_.mark, fd);
-      }
-    }).join();
+    try {
+      std::thread([&] {
+        Fd own = OpenOwnNetns();
+        if (!own) {
+          error = errno;
+          return;
+        }
+        NetnsScope scope(pod->netns.get(), own.get());
+        error = scope.error();
+        for (Fd* fd : {&pod->outbound, &pod->plaintext, &pod->hbone}) {
+          if (error == 0) error = Listen(ipv6, options_.mark, fd);
+        }
+      }).join();
+    } catch (const std::system_error& failed) {
+      return failed.code().value();
+    }
     if (error != 0) return error;
     pod->outbound_number = pod->outbound.get();
     pod->plaintext_number = pod->plaintext.get();
@@ -279,6 +305,7 @@ bool Engine::LiveBytes(ConnectionId id, uint64_t* sent, uint64_t* received) {
 }
 
 void Engine::EverySecond() {
+  descriptors_.Refresh();
   for (size_t i = 0; i < told_.size(); ++i) {
     auto bound = static_cast<Counter>(i);
     uint64_t count = counters_.Get(bound);

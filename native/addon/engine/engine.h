@@ -11,6 +11,7 @@
 #include "connection_table.h"
 #include "counters.h"
 #include "event_queue.h"
+#include "exhaustion.h"
 #include "identity.h"
 #include "loop.h"
 #include "memory_budget.h"
@@ -29,7 +30,8 @@ class Engine {
   Engine(Options options, std::function<void()> wake);
   ~Engine();
 
-  void Start();
+  /** 0, or the errno of what a thread could not be given; nothing runs then. */
+  int Start();
   /** Closes everything, joins the threads, reports what was open. Idempotent. */
   void Stop();
   bool stopped() const { return stopped_; }
@@ -62,6 +64,8 @@ class Engine {
   Loop& LeastLoaded(int avoid);
   TunnelId NextTunnelId() { return next_tunnel_.fetch_add(1, std::memory_order_relaxed); }
   void EverySecond();
+  /** `error` of having made or accepted `fd`. A descriptor of the reserve is reset and closed: EMFILE. Counts both. */
+  int Admit(Fd* fd, int error);
   const Options& options() const { return options_; }
   EventQueue& events() { return events_; }
   ConnectionTable& table() { return table_; }
@@ -88,6 +92,7 @@ class Engine {
   MemoryBudget budget_;
   IdentityStore identities_;
   SourceLimits sources_;
+  Descriptors descriptors_;
   Pool pool_;
   std::vector<std::unique_ptr<Loop>> loops_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;

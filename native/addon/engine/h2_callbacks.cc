@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "exhaustion.h"
+
 // Node's nghttp2 has it; the headers of Debian 12 do not. Alone, the engine is linked with what the distribution has.
 #ifndef CULVERT_NO_GLITCH_LIMIT
 extern "C" void nghttp2_option_set_glitch_rate_limit(nghttp2_option* option, uint64_t burst, uint64_t rate);
@@ -22,7 +24,7 @@ static H2Session* Self(void* self) { return static_cast<H2Session*>(self); }
 nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
   nghttp2_session_callbacks* callbacks;
   nghttp2_option* option;
-  nghttp2_session_callbacks_new(&callbacks);
+  if (nghttp2_session_callbacks_new(&callbacks) != 0) OutOfMemory();
   nghttp2_session_callbacks_set_send_callback(callbacks, Send);
   nghttp2_session_callbacks_set_send_data_callback(callbacks, SendData);
   nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, ReadLength);
@@ -34,7 +36,7 @@ nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
   nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, OnDataChunk);
   nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, OnStreamClose);
   nghttp2_session_callbacks_set_error_callback2(callbacks, OnError);
-  nghttp2_option_new(&option);
+  if (nghttp2_option_new(&option) != 0) OutOfMemory();
   nghttp2_option_set_no_auto_window_update(option, 1);
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_outbound_ack(option, 1000);
@@ -54,6 +56,7 @@ nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
   }
   nghttp2_option_del(option);
   nghttp2_session_callbacks_del(callbacks);
+  if (session == nullptr) OutOfMemory();
   return session;
 }
 

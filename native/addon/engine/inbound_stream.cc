@@ -50,9 +50,11 @@ void InboundStream::DecideDeliver(DeliverDecision decision) {
     error = scope.error() != 0 ? scope.error()
                                : DialApplication(decision.to, decision.source, *pod()->ports, &fd_, &claim_);
   }
+  error = loop_.engine().Admit(&fd_, error);
+  if (error == 0) error = loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  if (IsExhausted(error)) return Answer(503, Reason::kLimit, static_cast<uint32_t>(error), EndedBy::kEngine);
   if (error != 0) return Answer(503, Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
   loop_.Arm(deadline_, loop_.engine().options().timeouts.dial_ms);
-  loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 void InboundStream::OnEarlyReady(uint32_t) {

@@ -5,10 +5,13 @@
 #include <sys/eventfd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
+#include <system_error>
 
 #include "connection.h"
 #include "engine.h"
+#include "exhaustion.h"
 #include "tunnel.h"
 
 namespace culvert {
@@ -28,8 +31,21 @@ Loop::Loop(Engine& engine, int index)
 
 Loop::~Loop() { Join(); }
 
-void Loop::Start() {
-  thread_ = std::thread([this] { Main(); });
+int Loop::Start() {
+  // The namespace of the caller, which is the thread's too.
+  own_netns_ = OpenOwnNetns();
+  if (!own_netns_) return errno;
+  if (!epoll_ || !wake_) return EMFILE;
+  epoll_event event = {};
+  event.events = EPOLLIN;
+  event.data.ptr = nullptr;
+  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return errno;
+  try {
+    thread_ = std::thread([this] { Main(); });
+  } catch (const std::system_error& failed) {
+    return failed.code().value();
+  }
+  return 0;
 }
 
 void Loop::RequestStop() {
@@ -58,18 +74,18 @@ void Loop::PostAlways(Task task) {
   wake_pending_ = true;
 }
 
-void Loop::Watch(int fd, Pollable* target, uint32_t events) {
+int Loop::Watch(int fd, Pollable* target, uint32_t events) {
   epoll_event event = {};
   event.events = events;
   event.data.ptr = target;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
-void Loop::Rewatch(int fd, Pollable* target, uint32_t events) {
+int Loop::Rewatch(int fd, Pollable* target, uint32_t events) {
   epoll_event event = {};
   event.events = events;
   event.data.ptr = target;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event) == 0 ? 0 : errno;
 }
 
 void Loop::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr); }
@@ -85,11 +101,7 @@ void Loop::Main() {
   sigset_t all;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  own_netns_ = OpenOwnNetns();
-  epoll_event event = {};
-  event.events = EPOLLIN;
-  event.data.ptr = nullptr;
-  epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  EndWithoutMemory();
   Arm(second_, 1000);
   while (!stopping_) Turn();
 }

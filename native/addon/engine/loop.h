@@ -63,7 +63,8 @@ class Loop {
   Loop(Engine& engine, int index);
   ~Loop();
 
-  void Start();
+  /** 0, or an errno: there is no thread then. */
+  int Start();
   /** Asks the thread to close everything it has and end; then Join. */
   void RequestStop();
   void Join();
@@ -74,8 +75,9 @@ class Loop {
   void PostAlways(Task task);
 
   // The rest is for the thread itself.
-  void Watch(int fd, Pollable* target, uint32_t events);
-  void Rewatch(int fd, Pollable* target, uint32_t events);
+  /** 0, or the errno of epoll_ctl: the kernel has no memory for one more, or the user no more watches. */
+  int Watch(int fd, Pollable* target, uint32_t events);
+  int Rewatch(int fd, Pollable* target, uint32_t events);
   void Unwatch(int fd);
   void Schedule(Runnable* item) {
     if (!item->linked()) run_queue_.PushBack(item);

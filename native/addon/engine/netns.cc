@@ -11,7 +11,11 @@ namespace culvert {
 Fd OpenOwnNetns() { return Fd(open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC)); }
 
 NetnsScope::NetnsScope(int netns, int own) : own_(own) {
-  if (setns(netns, CLONE_NEWNET) != 0) error_ = errno;
+  if (own < 0) {
+    error_ = EBADF;
+  } else if (setns(netns, CLONE_NEWNET) != 0) {
+    error_ = errno;
+  }
 }
 
 NetnsScope::~NetnsScope() {

@@ -32,7 +32,8 @@ void OutboundStream::Route(Loop& from, Routed routed) {
 void OutboundStream::Adopt(Loop& loop, Routed routed, std::shared_ptr<TunnelShare> share) {
   auto* stream = new OutboundStream(loop, std::move(routed));
   stream->share_ = share;
-  loop.Watch(stream->fd_.get(), stream, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  int error = loop.Watch(stream->fd_.get(), stream, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  if (error != 0) return stream->Terminate(Reason::kLimit, static_cast<uint32_t>(error), EndedBy::kEngine);
   if (share->dead) return stream->Retry();
   bool dial = share->tunnel == nullptr;
   if (dial) new OutboundTunnel(loop, share);

@@ -23,9 +23,12 @@ void OutboundTunnel::Connect() {
     NetnsScope scope(pod_->netns.get(), loop_.own_netns());
     error = scope.error() != 0 ? scope.error() : DialPeer(peer_, options.mark, true, &fd_);
   }
-  if (error != 0) return Abort(Reason::kConnectFailed, static_cast<uint32_t>(error), "");
+  error = loop_.engine().Admit(&fd_, error);
+  if (error == 0) error = loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+  if (error != 0) {
+    return Abort(IsExhausted(error) ? Reason::kLimit : Reason::kConnectFailed, static_cast<uint32_t>(error), "");
+  }
   Arm(options.timeouts.dial_ms);
-  loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
 void OutboundTunnel::Run() {

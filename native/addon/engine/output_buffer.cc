@@ -2,7 +2,8 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <new>
+
+#include "exhaustion.h"
 
 namespace culvert {
 
@@ -13,7 +14,7 @@ OutputPool::~OutputPool() {
 uint8_t* OutputPool::Take() {
   if (blocks_.empty()) {
     auto* block = static_cast<uint8_t*>(malloc(kBlockBytes));
-    if (block == nullptr) throw std::bad_alloc();
+    if (block == nullptr) OutOfMemory();
     return block;
   }
   uint8_t* block = blocks_.back();

@@ -7,6 +7,8 @@
 #include <climits>
 #include <cstring>
 
+#include "exhaustion.h"
+
 namespace culvert {
 
 Records::Records(std::shared_ptr<const Identity> identity, bool server, PeerRule rule, OutputBuffer& output)
@@ -15,6 +17,7 @@ Records::Records(std::shared_ptr<const Identity> identity, bool server, PeerRule
   ssl_ = SSL_new(server ? identity_->server() : identity_->client());
   if (ssl_ == nullptr) return;
   BIO* bio = BIO_new(Method());
+  if (bio == nullptr) OutOfMemory();
   BIO_set_data(bio, this);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_, bio, bio);

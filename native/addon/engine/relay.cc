@@ -47,16 +47,19 @@ void Relay::DialApplication(const std::shared_ptr<Pod>& target, const DeliverDec
 }
 
 void Relay::Started(int error) {
+  error = loop_.engine().Admit(&target_.fd, error);
+  if (error == 0) error = loop_.Watch(target_.fd.get(), &target_, kEdge);
+  if (IsExhausted(error)) return Terminate(Reason::kLimit, static_cast<uint32_t>(error), EndedBy::kEngine);
   if (error != 0) return Terminate(Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
   loop_.Arm(deadline_, loop_.engine().options().timeouts.dial_ms);
-  loop_.Watch(target_.fd.get(), &target_, kEdge);
 }
 
 void Relay::Connected() {
+  int error = loop_.Watch(initiator_.fd.get(), &initiator_, kEdge);
+  if (error != 0) return Terminate(Reason::kLimit, static_cast<uint32_t>(error), EndedBy::kEngine);
   deadline_.Cancel();
   open_ = true;
   ReportConnected(0, false, "", {});
-  loop_.Watch(initiator_.fd.get(), &initiator_, kEdge);
 }
 
 void Relay::Side::OnReady(uint32_t events) {

@@ -57,6 +57,8 @@ struct Limits {
   int failed_handshakes_per_source = 200;
   int64_t buffer_bytes = 128 << 20;
   int idle_tunnels = 512;
+  /** Descriptors below the limit of the process that connections do not get; at most a quarter of the limit. */
+  int reserved_descriptors = 256;
 };
 
 struct Timeouts {
