@@ -24,7 +24,12 @@ import { version } from './version.ts';
 export async function startZtunnel(settings: ZtunnelSettings, services: Services): Promise<Daemon> {
   const { logger, clock, metrics, readiness } = services;
   if (!settings.pinsDirectory.startsWith('/sys/')) await mkdir(settings.pinsDirectory, { recursive: true });
-  const unmet = preflight(settings.pinsDirectory).filter((finding) => !finding.ok);
+  const findings = preflight({
+    bpffs: settings.pinsDirectory,
+    joinSameNode: settings.sameNode === 'direct',
+  });
+  for (const { caution, detail } of findings) if (caution === true) logger.warn(detail);
+  const unmet = findings.filter((finding) => !finding.ok);
   for (const { check, detail } of unmet) logger.error(`this machine cannot capture: ${check}: ${detail}`);
   if (unmet.length > 0)
     throw new CliError(

@@ -34,6 +34,8 @@ export interface CaptureFault {
 export interface PreflightFinding {
   readonly check: string;
   readonly ok: boolean;
+  /** It works, and has a consequence that an operator should know of. */
+  readonly caution?: true;
   /** What was found and, if not ok, what to do. One line. */
   readonly detail: string;
 }

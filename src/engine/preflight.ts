@@ -21,8 +21,29 @@ export const KERNEL_MIN: readonly [number, number] = [5, 17];
 /** linux/capability.h. CAP_SYS_ADMIN (21) stands in for CAP_PERFMON and CAP_BPF. */
 const CAPABILITIES = { NET_ADMIN: 12, SYS_ADMIN: 21 } as const;
 
-/** Every check, in the order in which an operator would mend them. `bpffs` is where pins will be. */
-export function preflight(bpffs: string = captureDefaults.bpffs): PreflightFinding[] {
+export interface PreflightOptions {
+  /** Where pins will be. */
+  readonly bpffs?: string;
+  /** Connections between two pods of this node are to be joined without a tunnel. */
+  readonly joinSameNode?: boolean;
+}
+
+/** Every check, in the order in which an operator would mend them. */
+export function preflight(options: PreflightOptions = {}): PreflightFinding[] {
+  const findings = checkMachine(options.bpffs ?? captureDefaults.bpffs);
+  return options.joinSameNode === true ? [...findings, sameNodeCaution] : findings;
+}
+
+const sameNodeCaution: PreflightFinding = {
+  check: 'same node',
+  ok: true,
+  caution: true,
+  detail:
+    'sameNode is direct: no packet passes between two pods of this node, so a NetworkPolicy engine does not see ' +
+    "their connections; Culvert's own policies hold as ever",
+};
+
+function checkMachine(bpffs: string): PreflightFinding[] {
   const findings = [
     checkKernel(release()),
     checkCapabilities(readFileSync('/proc/self/status', 'utf8')),

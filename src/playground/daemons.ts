@@ -22,7 +22,11 @@ export interface DaemonOptions {
   readonly program?: readonly string[];
   /** Flags of the ztunnels beside those that a playground needs; by name, without dashes. */
   readonly ztunnelFlags?: Readonly<Record<string, string>>;
+  /** The ztunnels' setting of that name. */
+  readonly sameNode?: SameNode | undefined;
 }
+
+export type SameNode = 'tunnel' | 'direct';
 
 /** What goes with one node. */
 export interface NodePaths {
@@ -102,6 +106,7 @@ export function ztunnelCommand(paths: RunPaths, node: string, options: DaemonOpt
       'readiness-address': '127.0.0.1:15021',
       'certificate-lifetime': options.certificateLifetime,
       'drain-timeout': options.drainTimeout,
+      ...(options.sameNode !== undefined && { 'same-node': options.sameNode }),
       'audit-interval': '2s', // often enough that a drain and a restart meet one
       'log-format': 'json', // the access log's lines feed the table
       ...options.ztunnelFlags,

@@ -1,5 +1,6 @@
 // A whole mesh on one machine: to look at, to try things in, and to check itself.
 import { runCheck } from './check/run.ts';
+import type { SameNode } from './daemons.ts';
 import type { Output } from './live/screen.ts';
 import { watchMesh } from './live/watch.ts';
 import { Mesh, sampleManifests } from './mesh.ts';
@@ -14,6 +15,8 @@ export interface PlaygroundOptions {
   readonly check: boolean;
   /** Serve this directory instead of a copy of the sample. */
   readonly manifests?: string;
+  /** The ztunnels' setting of that name. */
+  readonly sameNode?: SameNode | undefined;
   readonly color: boolean;
   /** Say what is being done in the check, too. */
   readonly verbose?: boolean;
@@ -51,7 +54,8 @@ function check(options: PlaygroundOptions, signal: AbortSignal): Promise<number>
   const progress = (step: string): void => {
     if (options.verbose === true) options.errors.write(`culvert: ${step}\n`);
   };
-  return runCheck({ output: options.output, color: options.color, progress, signal });
+  const { output, color, sameNode } = options;
+  return runCheck({ output, color, sameNode, progress, signal });
 }
 
 async function show(options: PlaygroundOptions, signal: AbortSignal): Promise<number> {
@@ -63,6 +67,7 @@ async function show(options: PlaygroundOptions, signal: AbortSignal): Promise<nu
     marker: 'from the playground',
     certificateLifetime: '1h',
     drainTimeout: '2s',
+    sameNode: options.sameNode,
     progress,
   });
   try {

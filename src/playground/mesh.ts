@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { adminGet } from './admin.ts';
-import type { DaemonOptions, RunPaths } from './daemons.ts';
+import type { DaemonOptions, RunPaths, SameNode } from './daemons.ts';
 import { controllerCommand, controllerSocket, nodePaths, runPaths, ztunnelCommand } from './daemons.ts';
 import { PlaygroundError } from './errors.ts';
 import type { ExecOptions, ExecResult } from './exec.ts';
@@ -109,6 +109,11 @@ export class Mesh {
 
   adminSocket(node: string): string {
     return nodePaths(this.paths, node).adminSocket;
+  }
+
+  /** How the ztunnels carry what stays on a node. */
+  get sameNode(): SameNode {
+    return this.#options.sameNode ?? 'tunnel';
   }
 
   get controllerSocket(): string {

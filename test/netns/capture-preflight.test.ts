@@ -13,7 +13,7 @@ describe('preflight on this machine', function () {
     requireRoot(this);
     const bpffs = mkdtempSync(join(tmpdir(), 'culvert-bpffs-'));
     try {
-      const findings = preflight(bpffs);
+      const findings = preflight({ bpffs });
 
       assert.deepEqual(
         findings.filter((finding) => !finding.ok),
@@ -48,7 +48,7 @@ describe('preflight on this machine', function () {
     this.timeout(30_000);
     const script = `
       const { preflight } = await import('${new URL('../../src/engine/preflight.ts', import.meta.url).href}');
-      const findings = preflight('/sys/fs/bpf/run/node1');
+      const findings = preflight({ bpffs: '/sys/fs/bpf/run/node1' });
       console.log(JSON.stringify(findings.filter((finding) => !finding.ok)));
     `;
     // In a mount namespace of its own, which ends with the process: the machine keeps its bpffs.
@@ -67,7 +67,7 @@ describe('preflight on this machine', function () {
   it('says what to do where bpffs cannot be mounted', function () {
     requireRoot(this);
 
-    const findings = preflight('/proc/nothing-here');
+    const findings = preflight({ bpffs: '/proc/nothing-here' });
 
     assert.equal(findings.find((finding) => finding.check === 'bpffs')?.ok, false);
     assert.match(findings.at(-1)?.detail ?? '', /mount -t bpf/);

@@ -1,5 +1,5 @@
 // The scenario matrix: who dials (captured or not, allowed or not), whom (same node or other), how (family), and what
-// the conversation is like. Needs root.
+// the conversation is like; and all that stays on a node once more with pods joined there. Needs root.
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { readCapture } from '../../src/playground/check/packets.ts';
@@ -20,21 +20,33 @@ const clients = [
   { name: 'outsider', captured: false, allowed: false },
 ] as const;
 
-const servers = [
+const allServers = [
   { name: 'near', place: 'the same node' },
   { name: 'far', place: 'the other node' },
 ] as const;
 
 type Client = (typeof clients)[number];
 
-describe('the mesh, for every client, place, family and conversation', function () {
-  this.timeout(sanitized ? 120_000 : 30_000);
+/** With `direct`, what goes to the other node is the same as before. */
+const modes = [
+  { sameNode: 'tunnel', name: 'the mesh', servers: allServers },
+  { sameNode: 'direct', name: 'a node that joins its pods', servers: [allServers[0]] },
+] as const;
+
+for (const mode of modes)
+  describe(`${mode.name}, for every client, place, family and conversation`, function () {
+    this.timeout(sanitized ? 120_000 : 30_000);
+    matrix(mode);
+  });
+
+function matrix({ sameNode, servers }: (typeof modes)[number]): void {
   let mesh: TestMesh;
 
   before(async function () {
     this.timeout(120_000);
     requireRoot(this);
     mesh = await startTestMesh({
+      sameNode,
       pods: [
         { name: 'client', node: 'node1', captured: true },
         { name: 'stranger', node: 'node1', captured: true },
@@ -45,13 +57,13 @@ describe('the mesh, for every client, place, family and conversation', function 
         { name: 'beyond', node: 'node2', captured: false },
       ],
       manifests: {
-        'policies.yaml': servers.map(({ name }) =>
+        'policies.yaml': allServers.map(({ name }) =>
           allowPolicy(name, name, {
             clients: ['client'],
             ipBlocks: ['10.244.1.13/32', 'fd00:10:244:1::13/128'], // guest: it has no identity to show
           }),
         ),
-        'services.yaml': servers.map(({ name }, index) =>
+        'services.yaml': allServers.map(({ name }, index) =>
           service(name, name, index + 10, { 80: ports.echo }),
         ),
       },
@@ -92,8 +104,9 @@ describe('the mesh, for every client, place, family and conversation', function 
     ['far', 'router', 'to-node2'],
     ['near', 'node1', 'near'],
   ] as const)
-    for (const family of families)
-      it(`shows TLS and no byte of the application on the wire to ${server}, ${family}`, async () => {
+    for (const family of families) {
+      const joined = sameNode === 'direct' && server === 'near';
+      it(`shows ${joined ? 'nothing' : 'TLS and no byte of the application'} on the wire to ${server}, ${family}`, async () => {
         const file = join(mesh.mesh.paths.directory, `${server}-${family}.pcap`);
         const tap = await Wiretap.start(mesh.mesh.netns(member), device, file);
         const target = { host: mesh.address(server, family), port: ports.echo };
@@ -104,29 +117,30 @@ describe('the mesh, for every client, place, family and conversation', function 
         const report = reportWire(readCapture(await tap.stop()), 'culvert-carries');
         const addresses = (...pods: readonly string[]) =>
           new Set(pods.flatMap((name) => mesh.mesh.pod(name).addresses));
-        const claims = claimTunnels(report, addresses('client', server), {
-          tunnelPort: 15_008,
-          whole: false,
-        });
+        const members = addresses('client', server);
+        const claims = claimTunnels(report, members, { tunnelPort: 15_008, whole: false });
         assert.deepEqual(claims.faults, []);
-        assert.ok(claims.bytes > 200_000, `${claims.bytes} bytes were seen`);
+        if (joined) assert.equal(claims.streams, 0);
+        else assert.ok(claims.bytes > 200_000, `${claims.bytes} bytes were seen`);
         // The capture can see plain TCP where there is some: that of the client outside the mesh.
         const guest = addresses('guest');
         assert.ok(report.streams.some(({ source, marked }) => guest.has(source) && marked));
       });
+    }
 
   it('ends the connection, and not silently, when nothing listens on the port', async () => {
-    const result = await mesh.pod('client').echo({ host: mesh.address('far', 'v4'), port: 7999 });
+    const host = mesh.address(servers[0].name, 'v4');
+    const result = await mesh.pod('client').echo({ host, port: 7999 });
 
     assert.ok(['reset', 'refused', 'ended'].includes(result.outcome), result.outcome);
     assert.ok(result.ms < 5000, `${result.ms} ms`);
   });
-});
+}
 
 function describeCase(
   mesh: () => TestMesh,
   client: Client,
-  server: (typeof servers)[number],
+  server: (typeof allServers)[number],
   family: Family,
 ): void {
   const kind = client.captured ? 'a captured' : 'an uncaptured';

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { adminJson } from '../../src/playground/admin.ts';
+import type { SameNode } from '../../src/playground/daemons.ts';
 import { Mesh } from '../../src/playground/mesh.ts';
 import type { StatusReport } from '../../src/ztunnel/status.ts';
 import { MeshPod } from './mesh-pod.ts';
@@ -23,6 +24,8 @@ export interface TestMeshOptions {
   readonly manifests?: Readonly<Record<string, readonly object[]>>;
   readonly certificateLifetime?: string;
   readonly drainTimeout?: string;
+  /** How pods of one node are connected. */
+  readonly sameNode?: SameNode;
 }
 
 export interface TestMesh {
@@ -68,6 +71,7 @@ export async function startTestMesh(options: TestMeshOptions): Promise<TestMesh>
       marker: '',
       certificateLifetime: options.certificateLifetime ?? '1h',
       drainTimeout: options.drainTimeout ?? '5s',
+      sameNode: options.sameNode,
       progress: () => undefined,
     });
     for (const { name } of options.pods) agents.set(name, await MeshPod.start(mesh.netns(name)));

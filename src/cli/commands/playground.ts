@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { Option } from 'commander';
 import { exitCodes } from '../errors.ts';
 import type { Outcome } from '../main.ts';
 import type { Terminal } from '../terminal.ts';
@@ -7,6 +8,7 @@ import { wantsColor } from '../terminal.ts';
 interface PlaygroundOptions {
   readonly check?: boolean;
   readonly manifests?: string;
+  readonly sameNode?: 'tunnel' | 'direct';
 }
 
 export function addPlayground(program: Command, terminal: Terminal, outcome: Outcome): void {
@@ -20,11 +22,18 @@ export function addPlayground(program: Command, terminal: Terminal, outcome: Out
     .enablePositionalOptions()
     .option('--check', 'run the scenario unattended, print a checklist and exit')
     .option('--manifests <directory>', 'a directory of your own instead of the sample shop')
+    .addOption(
+      new Option('--same-node <how>', 'how pods of one node are connected: the setting of ztunnel').choices([
+        'tunnel',
+        'direct',
+      ]),
+    )
     .action(async (options: PlaygroundOptions) => {
       const { runPlayground } = await import('../../playground/index.ts');
       outcome.exit = await runPlayground({
         check: options.check ?? false,
         ...(options.manifests !== undefined && { manifests: options.manifests }),
+        sameNode: options.sameNode,
         color: wantsColor(terminal.environment, process.stdout.isTTY === true),
         output: process.stdout,
         errors: process.stderr,

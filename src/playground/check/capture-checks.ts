@@ -64,7 +64,20 @@ export function accountChecks({ mesh }: Scenario): readonly Check[] {
             Object.entries(what).every(([key, value]) => one[key as keyof typeof one] === value),
           );
         const claims: readonly Claim[] = [
-          { from: 'frontend', identity: 'shop/frontend', link: 'mTLS', outcome: 'allowed' },
+          {
+            from: 'frontend',
+            identity: 'shop/frontend',
+            link: 'mTLS',
+            to: 'cart-2:8080',
+            outcome: 'allowed',
+          },
+          {
+            from: 'frontend',
+            identity: 'shop/frontend',
+            link: mesh.sameNode === 'direct' ? 'node' : 'mTLS', // one node has both
+            to: 'cart-1:8080',
+            outcome: 'allowed',
+          },
           { from: 'catalog', identity: 'shop/catalog', link: 'mTLS', to: 'ledger:5432', outcome: 'allowed' },
           { from: 'reports', identity: 'data/reports', link: 'mTLS', outcome: 'denied: cart-readers' },
           { from: 'frontend', link: 'plain', to: 'billing:8080', outcome: 'allowed' },

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { cp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { SameNode } from '../daemons.ts';
 import { Mesh, sampleManifests } from '../mesh.ts';
 import type { Output } from '../live/screen.ts';
 import { liveRuns } from '../run-directory.ts';
@@ -20,6 +21,7 @@ import { wireChecks } from './wire-checks.ts';
 export interface CheckRunOptions {
   readonly output: Output;
   readonly color: boolean;
+  readonly sameNode?: SameNode | undefined;
   readonly progress: (step: string) => void;
   /** Aborted when the user wants to stop: the mesh is removed and the check has failed. */
   readonly signal: AbortSignal;
@@ -48,6 +50,7 @@ export async function runCheck(options: CheckRunOptions): Promise<number> {
         marker,
         certificateLifetime: '15s',
         drainTimeout: '5s',
+        sameNode: options.sameNode,
         progress: options.progress,
       });
       const { nodes, pods } = mesh.shop;
