@@ -1,4 +1,5 @@
-// Parts of the mesh die, stop and come back. Needs root.
+// Parts of the mesh die, stop and come back, with a server on another node and with one that its node joins with the
+// client. Needs root.
 import assert from 'node:assert/strict';
 import { readCapture } from '../../src/playground/check/packets.ts';
 import { claimTunnels, reportWire } from '../../src/playground/check/wire.ts';
@@ -7,16 +8,29 @@ import { allowPolicy, requireRoot, sanitized, startTestMesh } from '../support/m
 
 const port = 7001;
 
-describe('the mesh, when parts of it fail', function () {
-  this.timeout(sanitized ? 180_000 : 60_000);
+const modes = [
+  { name: 'the mesh', sameNode: 'tunnel', server: 'far', serverNode: 'node2' },
+  { name: 'a mesh whose nodes join their pods', sameNode: 'direct', server: 'near', serverNode: 'node1' },
+] as const;
+
+for (const mode of modes)
+  describe(`${mode.name}, when parts of it fail`, function () {
+    this.timeout(sanitized ? 180_000 : 60_000);
+    failures(mode);
+  });
+
+function failures({ sameNode, server, serverNode }: (typeof modes)[number]): void {
   let mesh: TestMesh;
-  const target = (server: string, family: Family = 'v4') => ({ host: mesh.address(server, family), port });
-  const policies = (clients: readonly string[]) => [allowPolicy('far', 'far', { clients })];
+  const target = (name: string, family: Family = 'v4') => ({ host: mesh.address(name, family), port });
+  const policies = (clients: readonly string[]) => [
+    allowPolicy('server', server, { clients, ipBlocks: ['10.244.2.14/32', 'fd00:10:244:2::14/128'] }), // and guest
+  ];
 
   before(async function () {
     this.timeout(120_000);
     requireRoot(this);
     mesh = await startTestMesh({
+      sameNode,
       pods: [
         { name: 'client', node: 'node1', captured: true },
         { name: 'stranger', node: 'node1', captured: true },
@@ -29,7 +43,7 @@ describe('the mesh, when parts of it fail', function () {
       certificateLifetime: '10s',
       drainTimeout: '8s',
     });
-    for (const server of ['near', 'far', 'beyond']) await mesh.pod(server).listen(port, 'echo');
+    for (const name of ['near', 'far', 'beyond']) await mesh.pod(name).listen(port, 'echo');
   });
 
   after(async function () {
@@ -39,19 +53,19 @@ describe('the mesh, when parts of it fail', function () {
 
   describe('its controller', () => {
     it('may be gone: nodes keep serving and denying, open connections live on, and it is found again', async () => {
-      await mesh.pod('client').hold('open', target('far'));
+      await mesh.pod('client').hold('open', target(server));
       mesh.mesh.controller?.signal('SIGKILL');
       await mesh.mesh.controller?.exited;
 
       assert.equal((await mesh.pod('client').probe('open')).outcome, 'ok');
-      assert.equal((await mesh.pod('client').echo(target('far'))).outcome, 'ok');
-      assert.notEqual((await mesh.pod('stranger').echo(target('far'))).outcome, 'ok');
+      assert.equal((await mesh.pod('client').echo(target(server))).outcome, 'ok');
+      assert.notEqual((await mesh.pod('stranger').echo(target(server))).outcome, 'ok');
 
       await mesh.mesh.startController();
       await until(async () => (await mesh.status('node1')).xds.connected, 'node1 is connected again');
       await mesh.apply('policies.yaml', policies(['client', 'stranger']));
       await until(
-        async () => (await mesh.pod('stranger').echo(target('far'))).outcome === 'ok',
+        async () => (await mesh.pod('stranger').echo(target(server))).outcome === 'ok',
         'stranger is let in',
       );
       assert.equal((await mesh.pod('client').probe('open')).outcome, 'ok');
@@ -61,9 +75,9 @@ describe('the mesh, when parts of it fail', function () {
 
   describe('a certificate', () => {
     it('is renewed under load with no connection lost, new or open', async () => {
-      await mesh.pod('client').hold('open', target('far'));
+      await mesh.pod('client').hold('open', target(server));
       const before = await serials(mesh);
-      await mesh.pod('client').load('load', target('far'), 2);
+      await mesh.pod('client').load('load', target(server), 2);
 
       const after = await until(async () => {
         const now = await serials(mesh);
@@ -81,14 +95,14 @@ describe('the mesh, when parts of it fail', function () {
 
   describe('a ztunnel', () => {
     it('that is killed lets nothing out or in, on the wire neither', async () => {
-      await mesh.pod('client').hold('open', target('far'));
+      await mesh.pod('client').hold('open', target(server));
       const tap = await mesh.mesh.tap('node2');
       mesh.mesh.ztunnel('node1').signal('SIGKILL');
       await mesh.mesh.ztunnel('node1').exited;
 
       const attempts = [
-        mesh.pod('client').echo({ ...target('far'), timeoutMs: 1500 }),
-        mesh.pod('client').echo({ ...target('far', 'v6'), timeoutMs: 1500 }),
+        mesh.pod('client').echo({ ...target(server), timeoutMs: 1500 }),
+        mesh.pod('client').echo({ ...target(server, 'v6'), timeoutMs: 1500 }),
         mesh.pod('client').echo({ ...target('beyond'), timeoutMs: 1500 }),
         mesh.pod('guest').echo({ ...target('near'), timeoutMs: 1500 }),
         mesh.pod('guest').echo({ ...target('near', 'v6'), timeoutMs: 1500 }),
@@ -114,7 +128,7 @@ describe('the mesh, when parts of it fail', function () {
       await mesh.mesh.handOver('node1');
 
       for (const family of ['v4', 'v6'] as const) {
-        assert.equal((await mesh.pod('client').echo(target('far', family))).outcome, 'ok');
+        assert.equal((await mesh.pod('client').echo(target(server, family))).outcome, 'ok');
         assert.equal((await mesh.pod('guest').echo(target('near', family))).outcome, 'ok');
       }
       const { pods } = await mesh.status('node1');
@@ -126,8 +140,8 @@ describe('the mesh, when parts of it fail', function () {
     });
 
     it('drains on SIGTERM: a transfer that is under way ends well, and it exits with 0', async () => {
-      await mesh.pod('client').hold('open', target('far'));
-      const ztunnel = mesh.mesh.ztunnel('node2');
+      await mesh.pod('client').hold('open', target(server));
+      const ztunnel = mesh.mesh.ztunnel(serverNode);
 
       ztunnel.signal('SIGTERM');
       const during = await mesh.pod('client').probe('open');
@@ -136,11 +150,11 @@ describe('the mesh, when parts of it fail', function () {
 
       assert.equal(during.outcome, 'ok');
       assert.equal(code, 0);
-      await mesh.mesh.startZtunnel('node2');
-      await mesh.mesh.handOver('node2');
+      await mesh.mesh.startZtunnel(serverNode);
+      await mesh.mesh.handOver(serverNode);
       await until(
-        async () => (await mesh.pod('client').echo(target('far'))).outcome === 'ok',
-        'far is reached again',
+        async () => (await mesh.pod('client').echo(target(server))).outcome === 'ok',
+        'it is reached again',
       );
     });
   });
@@ -168,7 +182,7 @@ describe('the mesh, when parts of it fail', function () {
       assert.equal((await mesh.pod('client').echo(target('near'))).outcome, 'ok');
     });
   });
-});
+}
 
 async function serials(mesh: TestMesh): Promise<ReadonlyMap<string, string>> {
   const found = new Map<string, string>();

@@ -1,32 +1,44 @@
-// Policies change while connections are open. Needs root.
+// Policies change while connections are open, wherever the server is and however its node is reached. Needs root.
 import assert from 'node:assert/strict';
 import type { TestMesh } from '../support/mesh.ts';
 import { allowPolicy, peerAuthentication, requireRoot, sanitized, startTestMesh } from '../support/mesh.ts';
 
 const port = 7001;
 
-describe('a policy that changes under open connections', function () {
-  this.timeout(sanitized ? 120_000 : 30_000);
+const places = [
+  { place: 'on another node', node: 'node2', sameNode: 'tunnel' },
+  { place: 'on the same node', node: 'node1', sameNode: 'tunnel' },
+  { place: 'on the same node, joined with the client', node: 'node1', sameNode: 'direct' },
+] as const;
+
+for (const where of places)
+  describe(`a policy of a server ${where.place} that changes under open connections`, function () {
+    this.timeout(sanitized ? 120_000 : 30_000);
+    changes(where);
+  });
+
+function changes({ node, sameNode }: (typeof places)[number]): void {
   let mesh: TestMesh;
-  const target = (server: string) => ({ host: mesh.address(server, 'v4'), port });
+  const target = (name: string) => ({ host: mesh.address(name, 'v4'), port });
   const everybody = [
-    allowPolicy('servers', 'far', { clients: ['client', 'stranger'], ipBlocks: ['10.244.1.13/32'] }),
+    allowPolicy('servers', 'server', { clients: ['client', 'stranger'], ipBlocks: ['10.244.1.13/32'] }),
   ];
 
   before(async function () {
     this.timeout(120_000);
     requireRoot(this);
     mesh = await startTestMesh({
+      sameNode,
       pods: [
         { name: 'client', node: 'node1', captured: true },
         { name: 'stranger', node: 'node1', captured: true },
         { name: 'guest', node: 'node1', captured: false },
-        { name: 'far', node: 'node2', captured: true },
-        { name: 'other', node: 'node2', captured: true },
+        { name: 'server', node, captured: true },
+        { name: 'other', node, captured: true },
       ],
       manifests: { 'policies.yaml': everybody, 'modes.yaml': [peerAuthentication('PERMISSIVE')] },
     });
-    for (const server of ['far', 'other']) await mesh.pod(server).listen(port, 'echo');
+    for (const server of ['server', 'other']) await mesh.pod(server).listen(port, 'echo');
   });
 
   afterEach(async () => {
@@ -48,19 +60,19 @@ describe('a policy that changes under open connections', function () {
 
   async function untilAnswers(client: string): Promise<void> {
     await until(
-      async () => (await mesh.pod(client).echo(target('far'))).outcome === 'ok',
+      async () => (await mesh.pod(client).echo(target('server'))).outcome === 'ok',
       `${client} is let in`,
     );
   }
 
   it('cuts exactly the connections it no longer allows, within a second', async () => {
     for (const client of ['client', 'stranger']) {
-      assert.equal((await mesh.pod(client).hold('held', target('far'))).outcome, 'ok');
+      assert.equal((await mesh.pod(client).hold('held', target('server'))).outcome, 'ok');
       assert.equal((await mesh.pod(client).hold('elsewhere', target('other'))).outcome, 'ok');
     }
 
     const edited = performance.now();
-    await mesh.apply('policies.yaml', [allowPolicy('servers', 'far', { clients: ['client'] })]);
+    await mesh.apply('policies.yaml', [allowPolicy('servers', 'server', { clients: ['client'] })]);
     const end = await mesh.pod('stranger').ended('held', 5000);
     const tookMs = performance.now() - edited;
 
@@ -69,16 +81,16 @@ describe('a policy that changes under open connections', function () {
     assert.equal((await mesh.pod('client').probe('held')).outcome, 'ok');
     assert.equal((await mesh.pod('client').probe('elsewhere')).outcome, 'ok');
     assert.equal((await mesh.pod('stranger').probe('elsewhere')).outcome, 'ok');
-    assert.notEqual((await mesh.pod('stranger').echo(target('far'))).outcome, 'ok');
+    assert.notEqual((await mesh.pod('stranger').echo(target('server'))).outcome, 'ok');
   });
 
   it('cuts nothing when it only adds a client', async () => {
-    await mesh.apply('policies.yaml', [allowPolicy('servers', 'far', { clients: ['client'] })]);
+    await mesh.apply('policies.yaml', [allowPolicy('servers', 'server', { clients: ['client'] })]);
     await until(
-      async () => (await mesh.pod('stranger').echo(target('far'))).outcome !== 'ok',
+      async () => (await mesh.pod('stranger').echo(target('server'))).outcome !== 'ok',
       'stranger is denied',
     );
-    await mesh.pod('client').hold('held', target('far'));
+    await mesh.pod('client').hold('held', target('server'));
 
     await mesh.apply('policies.yaml', everybody);
     await untilAnswers('stranger');
@@ -101,18 +113,18 @@ describe('a policy that changes under open connections', function () {
   it('denies everybody while it cannot be understood, and lets them in again when it can', async () => {
     const broken = {
       ...everybody[0],
-      spec: { selector: { matchLabels: { app: 'far' } }, action: 'PERHAPS' },
+      spec: { selector: { matchLabels: { app: 'server' } }, action: 'PERHAPS' },
     };
 
     await mesh.apply('policies.yaml', [broken]);
 
     await until(
-      async () => (await mesh.pod('client').echo(target('far'))).outcome !== 'ok',
+      async () => (await mesh.pod('client').echo(target('server'))).outcome !== 'ok',
       'client is denied',
     );
     assert.equal((await mesh.pod('client').echo(target('other'))).outcome, 'ok');
   });
-});
+}
 
 async function until(holds: () => Promise<boolean>, what: string): Promise<void> {
   const deadline = Date.now() + 10_000;
