@@ -90,6 +90,7 @@ export interface ClosedEvent {
   readonly reason: CloseReason;
   /** errno, HTTP status, HTTP/2 error code or TLS alert, by reason; 0 if there is none. */
   readonly detail: number;
+  /** Of a connection between two pods of the engine that is `drained`: the one whose pod was removed. */
   readonly endedBy: 'initiator' | 'target' | 'engine';
   /** `app_reset` only: who reset it had sent its end before, and all of it was delivered. */
   readonly afterEnd: boolean;

@@ -14,6 +14,9 @@ export function closedAsSeenBy(
   if (cutByOther) return { ...closed, reason: 'peer_reset', detail: 0 };
   if (closed.reason === 'app_reset' && closed.endedBy !== end)
     return { ...closed, reason: closed.afterEnd ? 'ok' : 'peer_reset', detail: 0 };
+  // One of the two pods is gone, its drain at an end: the other hears of it from its peer.
+  if (closed.reason === 'drained' && closed.endedBy !== 'engine' && closed.endedBy !== end)
+    return { ...closed, reason: 'peer_reset', detail: 0 };
   // The destination's engine found that it would dial itself, and answers its peer 503.
   if (closed.reason === 'self_call' && end === 'initiator')
     return { ...closed, reason: 'connect_failed', detail: 503 };

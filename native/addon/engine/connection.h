@@ -25,8 +25,10 @@ class Connection : public Mortal, public RegistryNode {
   ConnectionId id() const { return origin_.id; }
   /** The pod that it was captured in, or that its tunnel ends in. */
   const std::shared_ptr<Pod>& pod() const { return origin_.pod; }
-  /** Whether one of its sockets is of this pod. */
-  virtual bool Concerns(const std::shared_ptr<Pod>& pod) const { return origin_.pod == pod; }
+  /** The drain of a pod is over: ends if one of the sockets is of it. */
+  virtual void PodEnded(const std::shared_ptr<Pod>& pod) {
+    if (origin_.pod == pod) Terminate(Reason::kDrained, 0, EndedBy::kEngine);
+  }
 
   /** Resets both ends and reports. Idempotent. */
   virtual void Terminate(Reason reason, uint32_t detail, EndedBy by) = 0;

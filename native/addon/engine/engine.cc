@@ -174,10 +174,10 @@ void Engine::EndPod(const std::shared_ptr<Pod>& pod, int drain_ms) {
         std::vector<Connection*> connections;
         for (auto* node = loop.connections().front(); node != nullptr; node = loop.connections().next(node)) {
           auto* connection = static_cast<Connection*>(node);
-          if (connection->Concerns(pod)) connections.push_back(connection);
+          connections.push_back(connection);
         }
-        // All stay valid until the end of the turn; Terminate is idempotent.
-        for (Connection* connection : connections) connection->Terminate(Reason::kDrained, 0, EndedBy::kEngine);
+        // All stay valid until the end of the turn.
+        for (Connection* connection : connections) connection->PodEnded(pod);
         std::vector<Tunnel*> tunnels;
         for (auto* node = loop.tunnels().front(); node != nullptr; node = loop.tunnels().next(node)) {
           auto* tunnel = static_cast<Tunnel*>(node);

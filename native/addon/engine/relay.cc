@@ -180,6 +180,12 @@ bool Relay::Failed(Side& side, int error) {
   return true;
 }
 
+void Relay::PodEnded(const std::shared_ptr<Pod>& ended) {
+  if (target_pod_ == nullptr || target_pod_ == pod()) return Connection::PodEnded(ended);
+  if (ended == pod()) Terminate(Reason::kDrained, 0, EndedBy::kInitiator);
+  if (ended == target_pod_) Terminate(Reason::kDrained, 0, EndedBy::kTarget);
+}
+
 void Relay::Terminate(Reason reason, uint32_t detail, EndedBy by) {
   if (finished()) return;
   deadline_.Cancel();

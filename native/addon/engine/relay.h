@@ -17,7 +17,7 @@ class Relay : public Connection, public Runnable {
   /** `target` is the pod itself, or another one of this engine: its removal ends the connection then, too. */
   void DialApplication(const std::shared_ptr<Pod>& target, const DeliverDecision& decision);
 
-  bool Concerns(const std::shared_ptr<Pod>& pod) const override { return Connection::Concerns(pod) || pod == target_pod_; }
+  void PodEnded(const std::shared_ptr<Pod>& pod) override;
   void Run() override;
   void Terminate(Reason reason, uint32_t detail, EndedBy by) override;
 
