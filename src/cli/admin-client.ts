@@ -90,12 +90,27 @@ export async function askJson<T>(
   method: 'GET' | 'POST' = 'GET',
 ): Promise<T | undefined> {
   const { status, body } = await ask(target, path, method);
-  if (status === 200) return JSON.parse(body) as T;
+  if (status === 200) return parseAnswer<T>(path, body);
   if (status === 404) {
     unknown?.(explanationIn(body));
     return undefined;
   }
   throw new CliError('ERR_CULVERT_NO_ANSWER', `${path} was answered with ${status}: ${body.trim()}`);
+}
+
+/** Throws ERR_CULVERT_NO_ANSWER for what is not the JSON of an object: another program may listen there. */
+function parseAnswer<T>(path: string, body: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    value = undefined;
+  }
+  if (typeof value === 'object' && value !== null) return value as T;
+  throw new CliError(
+    'ERR_CULVERT_NO_ANSWER',
+    `${path} was answered with what is not JSON: is it one of ours?`,
+  );
 }
 
 /** The message of an error answer; what is not JSON is its own message. */

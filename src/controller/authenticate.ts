@@ -29,11 +29,12 @@ const schema = z
   )
   .max(entriesMax);
 
-/** The callers that a token file declares. Throws an error that names the line or entry. */
+/** The callers that a token file declares. Throws ERR_CULVERT_CA_FILES with the line or entry, never with a token. */
 export function parseTokenFile(text: string): readonly Entry[] {
-  const raw: unknown = text.trimStart().startsWith('[') ? JSON.parse(text) : parseLines(text);
+  const trimmed = text.trim();
+  const raw: unknown = trimmed.startsWith('[') ? parseJson(trimmed) : parseLines(text);
   const result = schema.safeParse(raw);
-  if (!result.success) throw new CaError('ERR_CULVERT_CA_FILES', z.prettifyError(result.error));
+  if (!result.success) throw new CaError('ERR_CULVERT_CA_FILES', describe(result.error));
   return result.data.map(({ token, namespace, serviceAccount, node }) => ({
     digest: digestOf(token),
     caller: {
@@ -43,6 +44,36 @@ export function parseTokenFile(text: string): readonly Entry[] {
       name: `${namespace}/${serviceAccount}${node === undefined ? '' : `@${node}`}`,
     },
   }));
+}
+
+/** Where and of what kind, without a name or a value that was found there: a token in the wrong place is a token. */
+function describe(error: z.ZodError): string {
+  return error.issues
+    .slice(0, 5)
+    .map((issue) => {
+      const [index, field] = issue.path;
+      const place = [index === undefined ? '' : `entry ${Number(index) + 1}`, field]
+        .filter(Boolean)
+        .join(', ');
+      const what = issue.code === 'unrecognized_keys' ? unknownFields(issue.keys) : issue.message;
+      return place === '' ? what : `${place}: ${what}`;
+    })
+    .join('; ');
+}
+
+/** Named only if they look like fields. */
+function unknownFields(keys: readonly string[]): string {
+  const named = keys.map((key) => (/^[A-Za-z]{1,20}$/.test(key) ? key : '(not a name)'));
+  return `no such field: ${named.join(', ')}`;
+}
+
+/** Not with JSON.parse's own message and not as its cause: it quotes what stands around the mistake, tokens. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new CaError('ERR_CULVERT_CA_FILES', 'it starts like JSON and is not JSON');
+  }
 }
 
 function parseLines(text: string): readonly object[] {

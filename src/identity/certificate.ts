@@ -31,6 +31,7 @@ export function readCertificate(pem: string): Certificate {
   try {
     return readDer(der);
   } catch (error) {
+    if (error instanceof IdentityError && error.code === 'ERR_CULVERT_CERTIFICATE') throw error;
     throw unusable(messageOf(error), error);
   }
 }
@@ -47,6 +48,10 @@ function readDer(der: Buffer): Certificate {
   const list = wrapped === undefined ? undefined : children(wrapped)[0];
   const extensions = list === undefined ? [] : readExtensions(encode(list));
   const find = (oid: string): Extension | undefined => extensions.find((extension) => extension.oid === oid);
+  // OpenSSL reads a time that is none, and a comparison with NaN never finds it expired.
+  const [notBeforeMs, notAfterMs] = [Date.parse(x509.validFrom), Date.parse(x509.validTo)];
+  if (Number.isNaN(notBeforeMs) || Number.isNaN(notAfterMs)) throw unusable('its validity is not a time');
+  readPublicKey(x509);
   const altNames = find(oids.subjectAltName);
   const keyId = find(oids.subjectKeyIdentifier);
   return {
@@ -54,12 +59,21 @@ function readDer(der: Buffer): Certificate {
     x509,
     names: altNames === undefined ? noAltNames : decodeAltNames(altNames.value),
     serial: x509.serialNumber,
-    notBeforeMs: Date.parse(x509.validFrom),
-    notAfterMs: Date.parse(x509.validTo),
+    notBeforeMs,
+    notAfterMs,
     isAuthority: x509.ca,
     subject: encode(subject),
     ...(keyId !== undefined && { subjectKeyId: contents(decode(keyId.value)) }),
   };
+}
+
+/** OpenSSL looks at the key only when it is asked for: here, and not in the middle of a comparison. */
+function readPublicKey(x509: X509Certificate): void {
+  try {
+    void x509.publicKey;
+  } catch (error) {
+    throw unusable(`its key cannot be read (${messageOf(error)})`, error);
+  }
 }
 
 function unusable(reason: string, cause?: unknown): IdentityError {

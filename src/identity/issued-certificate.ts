@@ -35,7 +35,9 @@ export function acceptChain(
   const rootText = chain.at(-1);
   if (rootText === undefined || chain.length < 2) throw refused(identity, 'the chain lacks a leaf or a root');
   if (chain.length > certificatesMax) throw refused(identity, `the chain has ${chain.length} elements`);
-  const certificates = chain.slice(0, -1).flatMap(splitCertificates).map(readCertificate);
+  const pems = chain.slice(0, -1).flatMap(splitCertificates);
+  if (pems.length > certificatesMax) throw refused(identity, `the chain has ${pems.length} certificates`);
+  const certificates = pems.map(readCertificate);
   const bundle = readTrustBundle(rootText);
   const leaf = certificates[0];
   if (leaf === undefined) throw refused(identity, 'the leaf is missing');

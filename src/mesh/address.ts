@@ -1,5 +1,6 @@
 // IP addresses as the mesh compares them: one canonical text per address, so that a Map can be keyed by it.
 // An IPv4-mapped IPv6 address (::ffff:10.0.0.1) is the IPv4 address: the kernel delivers it as one.
+import { isIP } from 'node:net';
 import ipaddr from 'ipaddr.js';
 
 /** Canonical text of an address: `10.0.0.1`, `fd00::1`. Only the functions of this file make one. */
@@ -21,10 +22,16 @@ export interface Cidr {
 export function parseIp(text: string): IpAddress | undefined {
   // Each connection brings a few, in their canonical form as a rule: IPv4 is read by hand.
   if (ipv4Bytes(text) !== undefined) return text as IpAddress;
-  if (text.includes('%')) return undefined;
-  if (!ipaddr.IPv4.isValidFourPartDecimal(text) && !(text.includes(':') && ipaddr.IPv6.isValid(text)))
-    return undefined;
-  return canonical(ipaddr.process(text));
+  if (isIP(text) !== 6 || text.includes('%')) return undefined;
+  return canonical(ipaddr.process(withHexTail(text)));
+}
+
+/** `::1.2.3.4` as `::102:304`, which it is: ipaddr.js takes it for the IPv4 address at its end. */
+function withHexTail(text: string): string {
+  const match = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
+  if (match === null) return text;
+  const [a = 0, b = 0, c = 0, d = 0] = match.slice(2).map(Number);
+  return `${match[1]}${(a * 256 + b).toString(16)}:${(c * 256 + d).toString(16)}`;
 }
 
 /** `parseIp` for constants and for text that was checked before. Throws a RangeError otherwise. */

@@ -6,7 +6,8 @@ export interface Identity {
   readonly serviceAccount: string;
 }
 
-const pattern = /^spiffe:\/\/([^/?#]+)\/ns\/([^/?#]+)\/sa\/([^/?#]+)$/;
+/** Parts of visible ASCII: what a certificate may hold besides (line ends, NUL, escapes) belongs into no log and no rule. */
+const pattern = /^spiffe:\/\/([!"$-.0->@-~]+)\/ns\/([!"$-.0->@-~]+)\/sa\/([!"$-.0->@-~]+)$/;
 
 /** The URI form, as it stands in a certificate. */
 export function formatIdentity(identity: Identity): string {

@@ -149,12 +149,21 @@ function asText(json: string): string {
   const { level, time, scope, msg, ...fields } = JSON.parse(json) as Record<string, unknown>;
   const pairs = Object.entries(fields).map(([key, value]) => `${key}=${printable(value)}`);
   const head = `${String(time)} ${String(level).padEnd(5)} ${scope === undefined ? '' : `${String(scope)}: `}`;
-  return `${[head + String(msg), ...pairs].join(' ')}\n`;
+  return `${oneLine([head + String(msg), ...pairs].join(' '))}\n`;
 }
 
 function printable(value: unknown): string {
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return /^[^\s"=]*$/.test(text) ? text : JSON.stringify(text);
+}
+
+/** Ends of lines, escapes and marks that turn the direction of writing come from peers and manifests: a line of the log
+ *  that they could end would let them write the next one. */
+function oneLine(text: string): string {
+  return text.replace(
+    /[\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu,
+    (mark) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** Lets through the first line of a key and then one per interval, with the count of those left out. */

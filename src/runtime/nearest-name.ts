@@ -3,6 +3,8 @@ export function nearest(name: string, candidates: readonly string[]): string | u
   let best: string | undefined;
   let fewest = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
+    // Each missing letter is a mistake: no need to compare what is longer by more than may be wrong.
+    if (Math.abs(name.length - candidate.length) >= fewest) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < fewest) [best, fewest] = [candidate, distance];
   }

@@ -59,7 +59,8 @@ async function readRecord(path: string): Promise<ProcessRecord | undefined> {
     const value = JSON.parse(await readFile(path, 'utf8')) as Partial<ProcessRecord>;
     return typeof value.kind === 'string' &&
       typeof value.name === 'string' &&
-      typeof value.pid === 'number' &&
+      Number.isInteger(value.pid) &&
+      (value.pid ?? 0) > 0 && // 0 and below are process groups
       typeof value.adminSocket === 'string'
       ? (value as ProcessRecord)
       : undefined;

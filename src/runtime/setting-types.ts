@@ -1,4 +1,5 @@
 // The types a setting can have: how its text is read, how its value is shown, and what to say if it is not of the type.
+import { isIPv6 } from 'node:net';
 import { formatDuration, parseDuration } from './duration.ts';
 
 export interface Setting<T> {
@@ -135,7 +136,7 @@ export function formatHostPort({ host, port }: HostPort): string {
 
 export function parseHostPort(value: string): HostPort | undefined {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(value);
-  const host = match?.[1] ?? match?.[2];
+  const host = match?.[2] ?? (isIPv6(match?.[1] ?? '') ? match?.[1] : undefined);
   const port = integerWithin(match?.[3] ?? '', 0, 65535);
   return host === undefined || port === undefined ? undefined : { host, port };
 }

@@ -96,7 +96,7 @@ function parse(one: Setting<unknown>, given: Given): unknown {
   if (value !== undefined) return value;
   throw new RuntimeError(
     'ERR_CULVERT_SETTING_VALUE',
-    `${given.label}: "${given.text}" is not ${one.expectation}`,
+    `${given.label}: "${shown(given.text)}" is not ${one.expectation}`,
   );
 }
 
@@ -114,7 +114,7 @@ function checkVariables(table: SettingsTable, input: SettingsInput): void {
   for (const [variable, value] of Object.entries(input.environment)) {
     if (!variable.startsWith('CULVERT_') || known.has(variable)) continue;
     if (isServiceLink(variable, value ?? '')) continue;
-    throw unknownSetting(`environment: unknown setting ${variable}`, variable, own);
+    throw unknownSetting(`environment: unknown setting ${shown(variable)}`, variable, own);
   }
 }
 
@@ -126,48 +126,67 @@ function unknownSetting(problem: string, name: string, known: readonly string[])
   );
 }
 
+/** Far above what all settings with comments need. */
+const fileLengthMax = 1024 * 1024;
+
 /** Reads the YAML map of a configuration file. The parser is loaded only if there is one to read. */
 async function readSettings(table: SettingsTable, file: string): Promise<Map<string, Given>> {
-  const { LineCounter, isMap, isScalar, isSeq, parseDocument } = await import('yaml');
+  const { readYaml } = await import('./yaml-text.ts');
+  const { documents, faults } = readYaml(await readText(file));
+  const [document, second] = documents;
+  const at = ({ line, column } = { line: 1, column: 1 }): string => `${file}:${line}:${column}`;
+  if (faults[0] !== undefined) throw unusableFile(`${at(faults[0])}: ${faults[0].message}`);
+  if (second !== undefined)
+    throw unusableFile(`${at(second.position([]))}: a second document; one map of settings is expected`);
+  const settings = new Map<string, Given>();
+  const content = document?.value ?? null;
+  if (document === undefined || content === null) return settings;
+  if (typeof content !== 'object' || Array.isArray(content))
+    throw unusableFile(`${at()}: expected a map of settings`);
+  for (const [name, value] of Object.entries(content)) {
+    const place = at(document.position([name]));
+    const one = Object.hasOwn(table, name) ? table[name] : undefined;
+    if (one === undefined)
+      throw unknownSetting(`${place}: unknown setting ${shown(name)}`, name, Object.keys(table));
+    const text = textOf(value);
+    if (text === undefined) {
+      const what = Array.isArray(value) ? 'a list of lists or maps' : 'a map';
+      throw new RuntimeError(
+        'ERR_CULVERT_SETTING_VALUE',
+        `${place}: ${name}: ${what} is not ${one.expectation}`,
+      );
+    }
+    settings.set(name, { source: 'file', label: `${place}: ${name}`, text });
+  }
+  return settings;
+}
+
+async function readText(file: string): Promise<string> {
   let source: string;
   try {
     source = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new RuntimeError(
-      'ERR_CULVERT_SETTING_FILE',
-      `cannot read the configuration file: ${messageOf(cause)}`,
-      { cause },
-    );
+    throw unusableFile(`cannot read the configuration file: ${messageOf(cause)}`, cause);
   }
-  const lines = new LineCounter();
-  const document = parseDocument(source, { lineCounter: lines, prettyErrors: false });
-  const at = (offset: number | undefined): string => {
-    const { line, col } = lines.linePos(offset ?? 0);
-    return `${file}:${line}:${col}`;
-  };
-  const problem = document.errors[0];
-  if (problem !== undefined)
-    throw new RuntimeError('ERR_CULVERT_SETTING_FILE', `${at(problem.pos[0])}: ${problem.message}`);
-  const settings = new Map<string, Given>();
-  if (document.contents === null) return settings;
-  if (!isMap(document.contents))
-    throw new RuntimeError('ERR_CULVERT_SETTING_FILE', `${at(0)}: expected a map of settings`);
-  for (const { key, value } of document.contents.items) {
-    const name = isScalar(key) ? String(key.value) : '';
-    const place = at(isScalar(key) ? key.range?.[0] : undefined);
-    if (!Object.hasOwn(table, name))
-      throw unknownSetting(`${place}: unknown setting ${name}`, name, Object.keys(table));
-    const text = isSeq(value)
-      ? value.items.map((item) => (isScalar(item) ? String(item.value) : '?')).join(',')
-      : isScalar(value)
-        ? String(value.value ?? '')
-        : undefined;
-    if (text === undefined)
-      throw new RuntimeError(
-        'ERR_CULVERT_SETTING_VALUE',
-        `${place}: ${name}: a map is not ${table[name]?.expectation}`,
-      );
-    settings.set(name, { source: 'file', label: `${place}: ${name}`, text });
-  }
-  return settings;
+  if (source.length > fileLengthMax)
+    throw unusableFile(`${file}: the configuration file is longer than ${fileLengthMax} characters`);
+  return source;
+}
+
+/** A scalar as its text, a list of them joined by commas; undefined for what is neither. */
+function textOf(value: unknown): string | undefined {
+  if (!Array.isArray(value))
+    return typeof value === 'object' && value !== null ? undefined : String(value ?? '');
+  return value.some((item) => typeof item === 'object' && item !== null)
+    ? undefined
+    : value.map(String).join(',');
+}
+
+function unusableFile(message: string, cause?: unknown): RuntimeError {
+  return new RuntimeError('ERR_CULVERT_SETTING_FILE', message, { cause });
+}
+
+/** Given text as a message repeats it: a whole file may stand where a value should. */
+function shown(text: string): string {
+  return text.length > 200 ? `${text.slice(0, 200)}...` : text;
 }

@@ -112,7 +112,8 @@ export class TypeSubscription {
       if (name === '*') this.#wildcard = true;
       else {
         this.#names.add(name);
-        if ((request.initialVersions[name] ?? '') === '') this.#asked.add(name);
+        const known = Object.hasOwn(request.initialVersions, name) ? request.initialVersions[name] : '';
+        if (known === '') this.#asked.add(name);
       }
     }
     if (request.subscribe.length > 0) this.#owed = true;

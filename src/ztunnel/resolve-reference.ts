@@ -27,7 +27,8 @@ export function resolveWorkload(
         : `${address} is claimed by several workloads: ${claims.map((claim) => claim.uid).join(', ')}`,
     );
   }
-  const [first = '', second] = reference.split('/');
+  const [first = '', second, ...more] = reference.split('/');
+  if (more.length > 0) throw unknown(`no workload is named ${reference}`);
   const [namespace, name] = second === undefined ? [undefined, first] : [first, second];
   const found = named(snapshot, namespace, name);
   const [only] = found;

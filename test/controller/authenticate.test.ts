@@ -2,8 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { TokenFileAuthenticator } from '../../src/controller/authenticate.ts';
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { TokenFileAuthenticator, parseTokenFile } from '../../src/controller/authenticate.ts';
+import { CaError } from '../../src/controller/ca/errors.ts';
 import { silentLogger } from '../../src/runtime/logger.ts';
+import { anyText, brokenText, check, propertyTimeoutMs, thrownBy } from '../support/properties.ts';
 
 describe('callers by token file', () => {
   let directory: string;
@@ -82,4 +86,63 @@ describe('callers by token file', () => {
         message,
       });
     });
+
+  it('are read behind a byte order mark', () => {
+    const entry = { token: 'token-one', namespace: 'a', serviceAccount: 'b' };
+
+    assert.equal(parseTokenFile(`\ufeff${JSON.stringify([entry])}`).length, 1);
+    assert.equal(parseTokenFile('\ufefftoken-one,a,b\n').length, 1);
+  });
+
+  for (const text of [
+    '[{"token": secret-token-1234567}]',
+    '[{"token": "secret-token-1234567" "namespace": "a"}]',
+    '[{"secret-token-1234567": "a"}]',
+    '[["secret-token-1234567"]]',
+    'secret-token-1234567',
+    'secret-token-1234567,a,b,c,d',
+    '["secret-token-1234567',
+  ])
+    it(`that cannot be read are no reason to tell a token: ${text}`, () => {
+      const error = thrownBy(() => parseTokenFile(text));
+
+      assert.ok(error instanceof CaError);
+      assert.doesNotMatch(inspect(error, { depth: null }), /secret/);
+    });
+
+  it('are read as they were written, in both forms, or refused without a word of what is in the file', () => {
+    const name = fc.stringMatching(/^[a-z0-9-]{1,20}$/);
+    const entry = fc.record(
+      {
+        token: fc.stringMatching(/^SECRET[A-Za-z0-9]{8,30}$/),
+        namespace: name,
+        serviceAccount: name,
+        node: name,
+      },
+      { requiredKeys: ['token', 'namespace', 'serviceAccount'], noNullPrototype: true },
+    );
+    const entries = fc.array(entry, { maxLength: 4 });
+    const linesOf = (each: readonly object[]): string =>
+      each.map((fields) => `${Object.values(fields).join(',')}\n`).join('');
+    check(
+      fc.property(entries, (each) => {
+        const callers = each.map(({ namespace, serviceAccount, node }) => [namespace, serviceAccount, node]);
+        for (const text of [JSON.stringify(each), linesOf(each)])
+          assert.deepEqual(
+            parseTokenFile(text).map(({ caller }) => [caller.namespace, caller.serviceAccount, caller.node]),
+            callers,
+          );
+      }),
+    );
+    const written = entries.map((each) => (each.length % 2 === 0 ? JSON.stringify(each) : linesOf(each)));
+    check(
+      fc.property(fc.oneof(brokenText(written), anyText), (text) => {
+        const error = thrownBy(() => parseTokenFile(text));
+        if (error === undefined) return;
+        assert.ok(error instanceof CaError, String(error));
+        assert.doesNotMatch(inspect(error, { depth: null }), /SECRET/);
+      }),
+      500,
+    );
+  }).timeout(propertyTimeoutMs());
 });

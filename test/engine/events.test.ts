@@ -1,6 +1,8 @@
 // The reader of the native engine's records, against records made here by hand and cut at every byte.
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { checkLayout, closeReasons, decodeEvents } from '../../src/engine/events.ts';
+import { brokenBytes, check, thrownBy } from '../support/properties.ts';
 
 function record(kind: number, reason: number, detail: number, id: number, body: Buffer): Buffer {
   const size = Math.ceil((24 + body.length) / 8) * 8;
@@ -94,6 +96,25 @@ describe('the event decoder', () => {
     broken.writeUInt16LE(60_000, 24 + 40);
 
     assert.throws(() => decodeEvents(Buffer.concat([broken, outbound])), RangeError);
+  });
+
+  it('reads or refuses what is broken, whatever the kind, and ends', () => {
+    const body = fc.uint8Array({ maxLength: 120 });
+    const any = fc
+      .tuple(fc.nat(10), fc.nat(255), fc.nat(2 ** 16 - 1), body)
+      .map(([kind, reason, detail, bytes]) => {
+        return record(kind, reason, detail, 7, Buffer.from(bytes));
+      });
+    const batches = fc
+      .array(fc.oneof(any, fc.constant(outbound)), { maxLength: 4 })
+      .map((each) => Buffer.concat(each));
+    check(
+      fc.property(fc.oneof(brokenBytes(batches), batches), (batch) => {
+        const error = thrownBy(() => assert.ok(decodeEvents(Buffer.from(batch)).length <= batch.length / 24));
+        assert.ok(error === undefined || error instanceof RangeError, String(error));
+      }),
+      1_000,
+    );
   });
 
   it('refuses an addon with other reasons', () => {

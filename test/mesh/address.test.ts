@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { isIP } from 'node:net';
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import {
@@ -12,6 +13,7 @@ import {
   parseIp,
   parseSocketAddress,
 } from '../../src/mesh/address.ts';
+import { anyText, brokenText, check } from '../support/properties.ts';
 
 const octets = (length: number): fc.Arbitrary<Uint8Array> =>
   fc.uint8Array({ minLength: length, maxLength: length });
@@ -28,6 +30,9 @@ describe('an IP address', () => {
     ['::ffff:10.0.0.1', '10.0.0.1'],
     ['::FFFF:0a00:0001', '10.0.0.1'],
     ['::', '::'],
+    // Not IPv4-mapped: these have nothing to do with 1.2.3.4.
+    ['::1.2.3.4', '::102:304'],
+    ['64:ff9b::1.2.3.4', '64:ff9b::102:304'],
   ] as const) {
     it(`${text} is ${canonical}`, () => assert.equal(parseIp(text), canonical));
   }
@@ -43,8 +48,13 @@ describe('an IP address', () => {
     ':::',
     'a.b.c.d',
     '1.2.3.4.',
+    // Octal or decimal? Readers differ, so neither.
+    '::ffff:010.0.0.1',
+    '::ffff:0x0a.0.0.1',
+    `${'0'.repeat(100_000)}::1`,
+    `${'1:'.repeat(100_000)}1`,
   ]) {
-    it(`"${text}" is none`, () => assert.equal(parseIp(text), undefined));
+    it(`"${text.slice(0, 40)}" is none`, () => assert.equal(parseIp(text), undefined));
   }
 
   it('survives bytes and back', () => {
@@ -79,6 +89,18 @@ describe('an IP address', () => {
     );
   });
 
+  it('is one to this reader exactly if it is one to the system’s, and canonical afterwards', () => {
+    const written = fc.oneof(anyIp, fc.ipV4(), fc.ipV6(), fc.ipV4Extended());
+    check(
+      fc.property(fc.oneof(written, anyText, brokenText(written)), (text) => {
+        const address = parseIp(text);
+        assert.equal(address !== undefined, isIP(text) !== 0 && !text.includes('%'));
+        if (address !== undefined) assert.equal(ipFromBytes(ipToBytes(address)), address);
+      }),
+      1_000,
+    );
+  });
+
   it('of 5 bytes is none', () => assert.equal(ipFromBytes(new Uint8Array(5)), undefined));
 });
 
@@ -109,6 +131,17 @@ describe('a CIDR block', () => {
     );
   });
 
+  it('is read or not, and read back as it was written', () => {
+    const written = fc.tuple(anyIp, fc.nat(130)).map(([address, length]) => `${address}/${length}`);
+    check(
+      fc.property(fc.oneof(written, anyText, brokenText(written)), (text) => {
+        const block = parseCidr(text);
+        if (block !== undefined) assert.deepEqual(parseCidr(`${block.address}/${block.length}`), block);
+      }),
+      500,
+    );
+  });
+
   it('of one family holds no address of the other', () => {
     assert.equal(cidrContains({ address: ip('0.0.0.0'), length: 0 }, ip('::1')), false);
     assert.equal(cidrContains({ address: ip('::'), length: 0 }, ip('10.0.0.1')), false);
@@ -130,6 +163,18 @@ describe('a socket address', () => {
         const parsed = parseSocketAddress(formatSocketAddress({ ip: address, port }));
         return parsed?.ip === address && parsed.port === port;
       }),
+    );
+  });
+
+  it('is read or not, and what is read is written as one', () => {
+    const written = fc.tuple(anyIp, fc.nat(70_000)).map(([ip, port]) => formatSocketAddress({ ip, port }));
+    check(
+      fc.property(fc.oneof(written, anyText, brokenText(written)), (text) => {
+        const address = parseSocketAddress(text);
+        if (address !== undefined)
+          assert.deepEqual(parseSocketAddress(formatSocketAddress(address)), address);
+      }),
+      500,
     );
   });
 

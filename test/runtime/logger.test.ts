@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { RateLimitedLog, createLogger } from '../../src/runtime/logger.ts';
 import type { LoggerOptions } from '../../src/runtime/logger.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { anyText, check } from '../support/properties.ts';
 
 function logger(options: Partial<LoggerOptions> = {}) {
   const lines: string[] = [];
@@ -20,6 +22,26 @@ describe('a logger', () => {
     assert.match(
       lines[0] ?? '',
       /^\S+Z warn  xds\.client: not connected peer=10\.0\.0\.1:15012 why="no route"\n$/,
+    );
+  });
+
+  it('writes one line, whatever a peer or a manifest has put into it', () => {
+    const { lines, log } = logger();
+    log.warn('a\n2026-01-01T00:00:00.000Z error forged\x1b[2J', { peer: '\u202e\x9b31m' });
+
+    assert.match(
+      lines[0] ?? '',
+      /a\\u000a2026-01-01T00:00:00\.000Z error forged\\u001b\[2J peer=\\u202e\\u009b31m\n$/,
+    );
+    check(
+      fc.property(anyText, anyText, fc.jsonValue(), (message, key, value) => {
+        for (const format of ['text', 'json'] as const) {
+          const one = logger({ format });
+          one.log.info(message, { [`x${key}`]: value });
+          assert.equal(one.lines.length, 1);
+          assert.match(one.lines[0] ?? '', /^[^\n\r]*\n$/);
+        }
+      }),
     );
   });
 

@@ -10,6 +10,7 @@ import {
   parseTraceparent,
 } from '../../src/ztunnel/headers.ts';
 import { workload } from '../support/mesh-objects.ts';
+import { anyText, brokenText, check, growth } from '../support/properties.ts';
 
 describe('the baggage header', () => {
   it('says what the peer needs for its metrics', () => {
@@ -46,15 +47,64 @@ describe('the baggage header', () => {
     assert.deepEqual(parseBaggage('k8s.namespace.name=%E0%A4%A,service.name=a'), { canonicalName: 'a' });
   });
 
-  it('never fails on what a peer sends', () => {
-    fc.assert(
-      fc.property(fc.string(), (text) => {
-        parseBaggage(text);
-        parseForwarded(text);
-        parseTraceparent(text);
+  it('tells whatever the source is called', () => {
+    const name = fc
+      .string({ unit: 'grapheme', minLength: 1, maxLength: 20 })
+      .filter((text) => text.isWellFormed());
+    const type = fc.constantFrom(...(['deployment', 'pod', 'job', 'cronjob'] as const));
+    check(
+      fc.property(name, name, name, type, (namespace, workloadName, zone, workloadType) => {
+        const source = workload({
+          name: 'x',
+          namespace,
+          workloadName,
+          workloadType,
+          locality: { region: '', zone, subzone: '' },
+        });
+        const told = parseBaggage(formatBaggage(source));
+        assert.deepEqual(
+          [told.namespace, told.workloadName, told.workloadType, told.zone],
+          [namespace, workloadName, workloadType, zone],
+        );
       }),
     );
   });
+});
+
+describe('the headers of a CONNECT', () => {
+  const good = fc.constantFrom(
+    'k8s.cluster.name=c,k8s.namespace.name=n,k8s.pod.name=p,service.name=s,cloud.region=r%20r;p=1',
+    'for="[fd00::1]:4711";host=cart.shop.svc, for=10.0.0.1:1',
+    `00-${'1a'.repeat(16)}-${'b2'.repeat(8)}-01`,
+  );
+
+  it('are read as far as they can be, and never fail', () => {
+    check(
+      fc.property(fc.oneof(good, anyText, brokenText(good)), (text) => {
+        for (const value of Object.values(parseBaggage(text))) assert.notEqual(value, '');
+        const { source, host } = parseForwarded(text);
+        // What was read can be written, and is then read as the same.
+        if (source !== undefined)
+          assert.deepEqual(parseForwarded(formatForwarded(source, host)).source, source);
+        const trace = parseTraceparent(text);
+        if (trace !== undefined) assert.equal(parseTraceparent(trace), text);
+      }),
+      500,
+    );
+  });
+
+  it('keep a peer’s words out of the names of our own', () => {
+    for (const key of ['__proto__', 'constructor', 'toString'])
+      assert.deepEqual(parseBaggage(`${key}=x,k8s.${key}.name=y`), {});
+  });
+
+  for (const unit of ['%', ',', ';', '=', '"', 'k8s.pod.name=%41,', 'for="', ' '])
+    it(`take no more time the longer they are: ${JSON.stringify(unit)}`, () => {
+      const read = (text: string): void =>
+        void [parseBaggage(text), parseForwarded(text), parseTraceparent(text)];
+
+      assert.ok(growth(20_000, (n) => unit.repeat(n), read) < 8);
+    });
 });
 
 describe('the forwarded header', () => {

@@ -4,6 +4,7 @@ import { ip } from '../../src/mesh/address.ts';
 import { MeshSnapshot } from '../../src/mesh/snapshot.ts';
 import { routeConnect, routePlaintext } from '../../src/ztunnel/route-inbound.ts';
 import { service, workload } from '../support/mesh-objects.ts';
+import { anyText, brokenText, check, growth } from '../support/properties.ts';
 
 const cart = workload({
   name: 'cart',
@@ -72,13 +73,23 @@ describe('the authority of a CONNECT', () => {
       octets.map((parts) => `${parts.join('.')}:80`),
       fc.ipV6().map((address) => `[${address}]:80`),
       fc.webAuthority({ withPort: true, withUserInfo: true }),
+      anyText,
+      brokenText(fc.constantFrom(...table.map(([authority]) => authority))),
     );
-    fc.assert(
+    check(
       fc.property(text, (authority) => {
         assert.match(connect(authority), /^(400|503) |^10\.0\.2\.1 |^fd00::1 /);
       }),
+      1_000,
     );
   });
+});
+
+describe('a long authority', () => {
+  for (const unit of ['a', '.', ':', '1.', 'a-', '[', '0', '1:'])
+    it(`of ${JSON.stringify(unit)} takes its time in proportion`, () => {
+      assert.ok(growth(20_000, (n) => `${unit.repeat(n)}:80`, connect) < 24);
+    });
 });
 
 describe('a connection without a tunnel', () => {

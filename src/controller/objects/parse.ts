@@ -53,13 +53,15 @@ const silentKinds = new Set(['ConfigMap', 'Secret', 'PersistentVolumeClaim', 'En
 
 /** Parses one document. `List` kinds are taken apart by the caller. Never throws. */
 export function parseManifest(value: unknown, origin?: Origin): ParsedManifest {
-  const cleaned = withoutNulls(value);
-  const identity = identitySchema.safeParse(cleaned);
+  const abuse = findAbuse(value);
+  const cleaned = abuse === undefined ? withoutNulls(value) : undefined;
+  const identity = identitySchema.safeParse(abuse === undefined ? cleaned : value);
   if (!identity.success) {
-    return {
-      kind: 'unidentified',
-      problems: problemsOf(identity.error, cleaned, 'not-an-object', undefined, origin),
-    };
+    const problems =
+      abuse === undefined
+        ? problemsOf(identity.error, cleaned, 'not-an-object', undefined, origin)
+        : [problemAt('not-an-object', abuse.message, undefined, abuse.path, origin)];
+    return { kind: 'unidentified', problems };
   }
   const { apiVersion, kind, metadata } = identity.data;
   const [group, version] = splitApiVersion(apiVersion);
@@ -80,6 +82,7 @@ export function parseManifest(value: unknown, origin?: Origin): ParsedManifest {
       problems,
     },
   });
+  if (abuse !== undefined) return fail([problemAt('invalid', abuse.message, own, abuse.path, origin)]);
   if (!entry.versions.includes(version)) {
     const message = `version ${version} of ${kind} is not known; ${entry.versions.join(' and ')} are`;
     return fail([problemAt('invalid', message, own, ['apiVersion'], origin)]);
@@ -154,13 +157,14 @@ function problemsOf(
   origin: Origin | undefined,
 ): readonly Problem[] {
   const problems: Problem[] = [];
-  for (const issue of error.issues) {
+  // Finding a place walks the object: only for those that are told.
+  for (const issue of error.issues.slice(0, problemsPerObjectMax)) {
     const path = issue.path.map((step) => (typeof step === 'number' ? step : String(step)));
     if (issue.code !== 'unrecognized_keys') {
       problems.push(problemAt(code, describe(issue, valueAt(value, path)), object, path, origin));
       continue;
     }
-    for (const key of issue.keys)
+    for (const key of issue.keys.slice(0, problemsPerObjectMax))
       problems.push(problemAt(code, 'there is no such field', object, [...path, key], origin));
   }
   return problems.slice(0, problemsPerObjectMax);
@@ -193,4 +197,37 @@ function withoutNulls(value: unknown): unknown {
   if (value === null || typeof value !== 'object') return value;
   const entries = Object.entries(value).filter(([, field]) => field !== null && field !== undefined);
   return Object.fromEntries(entries.map(([key, field]) => [key, withoutNulls(field)]));
+}
+
+const depthMax = 64;
+/** Values of one object: far above what an API server keeps (1.5 MiB). */
+const valuesMax = 500_000;
+
+interface Abuse {
+  readonly path: FieldPath;
+  readonly message: string;
+}
+
+/** What must not be taken apart: a circle or what is too deep, what is too large by far, and a key that JavaScript's
+ *  objects cannot hold and that would be passed over: a selector without it selects more. */
+function findAbuse(value: unknown): Abuse | undefined {
+  const path: (string | number)[] = [];
+  let values = 0;
+  const visit = (at: unknown): Abuse | undefined => {
+    values += 1;
+    if (values > valuesMax) return { path: [], message: `has more than ${valuesMax} values` };
+    if (at === null || typeof at !== 'object') return undefined;
+    if (path.length > depthMax)
+      return { path: path.slice(0, 8), message: `is nested deeper than ${depthMax} levels` };
+    if (Object.hasOwn(at, '__proto__'))
+      return { path: [...path, '__proto__'], message: 'there is no such field' };
+    for (const [key, field] of Array.isArray(at) ? at.entries() : Object.entries(at)) {
+      path.push(key);
+      const found = visit(field);
+      if (found !== undefined) return found;
+      path.pop();
+    }
+    return undefined;
+  };
+  return visit(value);
 }

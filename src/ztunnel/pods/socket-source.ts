@@ -86,22 +86,22 @@ function serveLines(socket: Socket, answer: (line: string) => Promise<string>): 
     busy = false;
     if (socket.readableEnded) socket.end();
   };
+  const refuse = (): void => {
+    queue = [];
+    const message = `a line exceeds ${lineBytesMax} bytes`;
+    socket.end(`${JSON.stringify({ ok: false, code: 'ERR_CULVERT_POD_REQUEST', message })}\n`);
+    socket.removeAllListeners('data').resume();
+  };
   socket.on('data', (chunk: Buffer) => {
     let data = rest.length > 0 ? Buffer.concat([rest, chunk]) : chunk;
     for (let end = data.indexOf(10); end >= 0; end = data.indexOf(10)) {
+      if (end > lineBytesMax) return refuse();
       const line = data.subarray(0, end).toString('utf8').trim();
       data = data.subarray(end + 1);
       if (line !== '') queue.push(line);
     }
     rest = data;
-    if (rest.length > lineBytesMax) {
-      queue = [];
-      socket.end(
-        `${JSON.stringify({ ok: false, code: 'ERR_CULVERT_POD_REQUEST', message: `a line exceeds ${lineBytesMax} bytes` })}\n`,
-      );
-      socket.removeAllListeners('data').resume();
-      return;
-    }
+    if (rest.length > lineBytesMax) return refuse();
     if (queue.length >= queuedMax) socket.pause();
     if (!busy) void work();
   });

@@ -67,6 +67,18 @@ describe('the pod socket', () => {
     return answers;
   }
 
+  it('takes no line that is too long, though it comes in one piece with its end', async () => {
+    const socket = connect(path);
+    const long = JSON.stringify({ op: 'delete', uid: 'u1', ' ': 'x'.repeat(20_000) });
+    socket.end(`${long}\n{"op":"snapshot"}\n`);
+    const answers: string[] = [];
+    for await (const line of createInterface({ input: socket })) answers.push(line);
+
+    assert.equal(answers.length, 1);
+    assert.match(answers[0] ?? '', /a line exceeds 16384 bytes/);
+    assert.deepEqual(recorder.said, []);
+  });
+
   it('answers each request in order', async () => {
     const answers = await ask(
       JSON.stringify({ op: 'add', ...pod }),

@@ -18,7 +18,7 @@ import { replaceContent, unreadable } from './held-file.ts';
 import { mergeFiles } from './merge.ts';
 import type { FoundFile, Scan } from './scan.ts';
 import { scanDirectory } from './scan.ts';
-import { parseYamlFile } from './yaml-file.ts';
+import { fileBytesMax, parseYamlFile } from './yaml-file.ts';
 
 export interface DirectorySourceOptions {
   readonly directory: string;
@@ -33,7 +33,6 @@ export interface DirectorySourceOptions {
   readonly pollMs?: number;
 }
 
-const fileBytesMax = 16 * 1024 * 1024;
 /** A write may not move a time stamp that is this young. */
 const racyMs = 50;
 

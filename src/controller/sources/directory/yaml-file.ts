@@ -1,7 +1,7 @@
 // One file of manifests: YAML with several documents, `List` kinds taken apart, JSON as the YAML that it is.
-import type { Document } from 'yaml';
-import { LineCounter, isNode, isScalar, isMap, parseAllDocuments } from 'yaml';
 import { messageOf } from '../../../runtime/errors.ts';
+import type { YamlDocument } from '../../../runtime/yaml-text.ts';
+import { readYaml } from '../../../runtime/yaml-text.ts';
 import type { BrokenObject, MeshObject } from '../../objects/object-set.ts';
 import { parseManifest } from '../../objects/parse.ts';
 import type { FieldPath, Origin, Problem } from '../../problem.ts';
@@ -14,8 +14,13 @@ export interface FileContent {
   readonly intact: boolean;
 }
 
-/** Objects of one file: a bound against aliases and lists that grow without end. */
+/** Largest file that is read: some 15,000 pods. */
+export const fileBytesMax = 8 * 1024 * 1024;
+
 const objectsPerFileMax = 100_000;
+
+/** A mistake that every object makes is one mistake: beyond this many the rest is only counted. */
+const problemsPerFileMax = 1000;
 
 /** Reads the text of `file`. Never throws. */
 export function parseYamlFile(file: string, text: string): FileContent {
@@ -23,29 +28,40 @@ export function parseYamlFile(file: string, text: string): FileContent {
   const broken: BrokenObject[] = [];
   const problems: Problem[] = [];
   let intact = true;
-  const fail = (code: Problem['code'], message: string, at: object): void => {
-    intact = false;
-    problems.push({ severity: 'error', code, message, place: { file, ...at } });
+  let left = 0;
+  const report = (found: readonly Problem[]): void => {
+    const room = problemsPerFileMax - problems.length;
+    problems.push(...found.slice(0, room));
+    left += Math.max(0, found.length - room);
   };
-  const lines = new LineCounter();
+  const fail = (message: string, at: object): void => {
+    intact = false;
+    report([{ severity: 'error', code: 'yaml', message, place: { file, ...at } }]);
+  };
   try {
-    const documents = parseAllDocuments(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
-    for (const document of documents as Document[]) {
-      for (const error of document.errors) fail('yaml', error.message, positionAt(lines, error.pos[0]));
-      if (document.errors.length > 0) continue;
-      for (const item of itemsOf(document.toJS({ maxAliasCount: 100 }))) {
+    const { documents, faults } = readYaml(text);
+    for (const { message, ...at } of faults) fail(message, at);
+    for (const document of documents) {
+      for (const item of itemsOf(document.value)) {
         if (objects.length + broken.length >= objectsPerFileMax)
-          throw new RangeError('too many objects in one file');
-        const parsed = parseManifest(item.value, originOf(file, document, lines, item.path));
+          throw new RangeError(`more than ${objectsPerFileMax} objects in one file`);
+        const parsed = parseManifest(item.value, originOf(file, document, item.path));
         if (parsed.kind === 'object') objects.push(parsed.object);
         if (parsed.kind === 'broken') broken.push(parsed.broken);
         if (parsed.kind === 'unidentified') intact = false;
-        problems.push(...(parsed.kind === 'broken' ? parsed.broken.problems : parsed.problems));
+        report(parsed.kind === 'broken' ? parsed.broken.problems : parsed.problems);
       }
     }
   } catch (error) {
-    fail('yaml', messageOf(error), {});
+    fail(messageOf(error), {});
   }
+  if (left > 0)
+    problems.push({
+      severity: 'error',
+      code: 'invalid',
+      message: `${left} more problems of this file are not listed`,
+      place: { file },
+    });
   return { objects, broken, problems, intact };
 }
 
@@ -62,33 +78,6 @@ function itemsOf(value: unknown, path: FieldPath = []): readonly Item[] {
   return items.flatMap((item, index) => itemsOf(item ?? {}, [...path, 'items', index]));
 }
 
-function originOf(file: string, document: Document, lines: LineCounter, prefix: FieldPath): Origin {
-  return {
-    file,
-    position(path) {
-      const offset = offsetOf(document, [...prefix, ...path]);
-      return offset === undefined ? undefined : positionAt(lines, offset);
-    },
-  };
-}
-
-/** Where a field starts: its key if it has one. Goes up until something is found. */
-function offsetOf(document: Document, path: FieldPath): number | undefined {
-  for (let length = path.length; length >= 0; length -= 1) {
-    const parent = length === 0 ? undefined : document.getIn(path.slice(0, length - 1), true);
-    if (isMap(parent)) {
-      const pair = parent.items.find(
-        ({ key }) => isScalar(key) && String(key.value) === String(path[length - 1]),
-      );
-      if (pair !== undefined && isScalar(pair.key) && pair.key.range) return pair.key.range[0];
-    }
-    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
-    if (isNode(node) && node.range) return node.range[0];
-  }
-  return undefined;
-}
-
-function positionAt(lines: LineCounter, offset: number): { line: number; column: number } {
-  const { line, col } = lines.linePos(offset);
-  return { line: Math.max(1, line), column: Math.max(1, col) };
+function originOf(file: string, document: YamlDocument, prefix: FieldPath): Origin {
+  return { file, position: (path) => document.position([...prefix, ...path]) };
 }
