@@ -23,7 +23,32 @@ export function parseIdentity(uri: string): Identity | undefined {
   return { trustDomain, namespace, serviceAccount };
 }
 
-/** What policies compare: the URI without its scheme, `cluster.local/ns/shop/sa/cart`. */
+/** What policies compare: the URI without its scheme, `cluster.local/ns/shop/sa/cart`. Worked out once per record. */
 export function principalOf(identity: Identity): string {
-  return formatIdentity(identity).slice('spiffe://'.length);
+  let principal = principals.get(identity);
+  if (principal === undefined)
+    principals.set(identity, (principal = formatIdentity(identity).slice('spiffe://'.length)));
+  return principal;
 }
+
+const principals = new WeakMap<Identity, string>();
+
+/** A peer's SPIFFE id as all its connections hold it: one text and one record for as many as there are. */
+export interface PeerIdentity {
+  readonly uri: string;
+  /** Undefined if the URI is not an identity of a workload. */
+  readonly identity: Identity | undefined;
+}
+
+/** `parseIdentity`, remembered for the peers of the last connections. */
+export function peerIdentity(uri: string): PeerIdentity {
+  let known = peers.get(uri);
+  if (known === undefined) {
+    if (peers.size >= peersMax) peers.clear();
+    peers.set(uri, (known = { uri, identity: parseIdentity(uri) }));
+  }
+  return known;
+}
+
+const peersMax = 4096;
+const peers = new Map<string, PeerIdentity>();

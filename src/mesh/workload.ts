@@ -1,6 +1,7 @@
 // A workload: something with addresses and an identity that the mesh can reach (istio.workload.Workload).
 import type { IpAddress } from './address.ts';
 import type { Identity } from './identity.ts';
+import { formatIdentity } from './identity.ts';
 
 export type TunnelProtocol = 'none' | 'hbone';
 export type WorkloadType = 'deployment' | 'cronjob' | 'pod' | 'job';
@@ -67,3 +68,12 @@ export function identityOf(workload: Workload): Identity {
     serviceAccount: workload.serviceAccount,
   };
 }
+
+/** The SPIFFE id of a workload. Worked out once per record: every connection names two. */
+export function spiffeIdOf(workload: Workload): string {
+  let id = spiffeIds.get(workload);
+  if (id === undefined) spiffeIds.set(workload, (id = formatIdentity(identityOf(workload))));
+  return id;
+}
+
+const spiffeIds = new WeakMap<Workload, string>();

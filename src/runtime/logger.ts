@@ -36,13 +36,22 @@ export function createLogger(options: LoggerOptions): Logger {
     {
       level: 'trace', // LogLevels decides, for all scopes at once
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: timeField,
       formatters: { level: (level) => ({ level }) },
     },
     sink,
   );
   return new ScopedLogger(base, base, '', new LogLevels(options.level));
 }
+
+/** As pino's isoTime; the text is made once a millisecond, not once a line. */
+function timeField(): string {
+  const now = Date.now();
+  if (now !== lastTime.ms) lastTime = { ms: now, field: `,"time":"${new Date(now).toISOString()}"` };
+  return lastTime.field;
+}
+
+let lastTime = { ms: -1, field: '' };
 
 /** Scopes that may have a level of their own: an operator sets a handful. */
 const scopesMax = 64;

@@ -1,15 +1,16 @@
 // The connections that are open or being opened. Each is here from its decision to its one `closed` event; when the
 // mesh changes, those that its policies no longer allow are found here, pod by pod, and only where policies differ.
-import { authorize } from '../authz/authorize.ts';
 import type { CloseReason, ClosedEvent, ConnectedEvent, ConnectionId, LiveBytes } from '../engine/types.ts';
 import type { Policy } from '../mesh/policy.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { AccessLog, FinishedConnection } from './access-log.ts';
 import { isFailure } from './close-reason.ts';
 import type { Connection, Refusal } from './connection.ts';
-import { describeDenial } from './decide.ts';
 import { closedAsSeenBy } from './joined-close.ts';
 import type { ConnectionMetrics, Flow } from './metrics.ts';
+import type { ReauthorizationOptions } from './reauthorization.ts';
+import { Reauthorization } from './reauthorization.ts';
+import { Verdicts } from './verdicts.ts';
 
 /** A connection that has not ended. */
 export interface LiveConnection {
@@ -48,6 +49,10 @@ export interface ConnectionTableOptions {
   readonly connectionsMax: number;
   /** Ended connections that are remembered, for those who look. */
   readonly recentMax?: number;
+  /** All connections have been judged by the policies of now, and so many were closed. */
+  readonly reauthorized?: (closed: number) => void;
+  /** See reauthorization.ts; injected in tests. */
+  readonly slicing?: Pick<ReauthorizationOptions, 'now' | 'defer'>;
 }
 
 export class ConnectionTable {
@@ -57,11 +62,22 @@ export class ConnectionTable {
   readonly #pods = new Map<string, PodEntry>();
   /** A ring: `#recentNext` is the oldest once it is full. */
   readonly #recent: FinishedConnection[] = [];
+  readonly #reauthorization: Reauthorization;
+  readonly #verdicts = new Verdicts();
   #recentNext = 0;
 
   constructor(options: ConnectionTableOptions) {
     this.#options = options;
     this.#recentMax = options.recentMax ?? 256;
+    this.#reauthorization = new Reauthorization({
+      ...options.slicing,
+      isDenied: (id, podId, policies) => this.#deny(id, podId, policies),
+      close: (ids) => options.close(ids, 'denied'),
+      done: (closed) => {
+        this.#verdicts.forget();
+        options.reauthorized?.(closed);
+      },
+    });
   }
 
   get size(): number {
@@ -144,10 +160,9 @@ export class ConnectionTable {
     return entry.connection.podId;
   }
 
-  /** Asks the policies of `snapshot` about every connection they may have changed for, and closes those denied. The
-   *  workload of each pod is found by `workloadOf` (uid). Returns how many were closed. */
-  reauthorize(snapshot: MeshSnapshot, workloadOf: (podId: string) => string | undefined): number {
-    const ids: ConnectionId[] = [];
+  /** Asks the policies of `snapshot` about every connection they may have changed for, and closes those denied, in slices
+   *  of which the first is now. The workload of each pod is found by `workloadOf` (uid). */
+  reauthorize(snapshot: MeshSnapshot, workloadOf: (podId: string) => string | undefined): void {
     for (const [podId, pod] of this.#pods) {
       const uid = workloadOf(podId);
       const workload = uid === undefined ? undefined : snapshot.workload(uid);
@@ -156,10 +171,14 @@ export class ConnectionTable {
       const policies = snapshot.policiesFor(workload);
       if (pod.workload === uid && isSame(pod.policies, policies)) continue;
       [pod.workload, pod.policies] = [uid, policies];
-      for (const id of pod.ids) if (this.#deny(id, podId, policies)) ids.push(id);
+      this.#reauthorization.add(podId, pod.ids, policies);
     }
-    if (ids.length > 0) this.#options.close(ids, 'denied');
-    return ids.length;
+    this.#reauthorization.run();
+  }
+
+  /** Pods of which connections have still to be judged by the policies of now. */
+  get reauthorizing(): number {
+    return this.#reauthorization.pending;
   }
 
   /** Closes the connections whose peer has one of these SPIFFE ids. Returns how many. */
@@ -200,18 +219,24 @@ export class ConnectionTable {
     return this.#pods.get(podId)?.ids.size ?? 0;
   }
 
+  /** Asks about nothing any more: the engine is about to close what is open. */
+  close(): void {
+    this.#reauthorization.close();
+  }
+
   *#ends(): IterableIterator<Entry> {
     for (const entry of this.#entries.values()) yield* endsOf(entry);
   }
 
   #deny(id: ConnectionId, podId: string, policies: readonly Policy[]): boolean {
-    const entry = endsOf(this.#entries.get(id)).find((end) => end.connection.podId === podId);
+    const first = this.#entries.get(id);
+    const entry = first?.connection.podId === podId ? first : first?.peer;
     const authorization = entry?.connection.authorization;
     if (entry === undefined || authorization === undefined || entry.revoked !== undefined) return false;
-    const decision = authorize(policies, authorization);
-    if (decision.allow) return false;
-    entry.revoked = { reason: 'denied', message: describeDenial(decision), policy: decision.policy };
-    this.#options.metrics.denied(decision.policy);
+    const denial = this.#verdicts.denialOf(policies, authorization);
+    if (denial === undefined) return false;
+    entry.revoked = denial;
+    this.#options.metrics.denied(denial.policy);
     return true;
   }
 
@@ -253,5 +278,5 @@ function endsOf(entry: Entry | undefined): readonly Entry[] {
 }
 
 function isSame(before: readonly Policy[] | undefined, now: readonly Policy[]): boolean {
-  return before?.length === now.length && before.every((policy, i) => policy === now[i]);
+  return before === now || (before?.length === now.length && before.every((policy, i) => policy === now[i]));
 }

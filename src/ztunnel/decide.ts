@@ -13,12 +13,12 @@ import type {
 } from '../engine/types.ts';
 import type { IpAddress, SocketAddress } from '../mesh/address.ts';
 import { formatSocketAddress, isIpv6 } from '../mesh/address.ts';
-import { formatIdentity, parseIdentity } from '../mesh/identity.ts';
+import { peerIdentity } from '../mesh/identity.ts';
 import type { PodSettings } from '../mesh/pod-settings.ts';
 import { answersDirect } from '../mesh/pod-settings.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
-import { identityOf } from '../mesh/workload.ts';
+import { spiffeIdOf } from '../mesh/workload.ts';
 import type { Connection, Party } from './connection.ts';
 import type { HeaderList } from './headers.ts';
 import {
@@ -66,7 +66,7 @@ export function decideOutbound(context: DecisionContext, event: OutboundEvent): 
   const { snapshot, workload: source, picker, hbonePort } = context;
   const { client, originalDst } = event;
   const route = routeOutbound({ snapshot, source, client, originalDst, picker, hbonePort });
-  const own = formatIdentity(identityOf(source));
+  const own = spiffeIdOf(source);
   const base = outboundConnection(context, event, route);
   if (route.kind === 'refuse') return refuseOutbound(route, base, route.reason, route.message);
   if (route.kind === 'plain') return { decision: { kind: 'plain', to: route.to }, connection: base, route };
@@ -115,7 +115,7 @@ export function decideConnect(context: DecisionContext, event: ConnectEvent): In
     ...inboundService(snapshot, workload, route, event.headers),
     ...(traceparent !== undefined && { traceId: traceparent.slice(3, 35) }),
   };
-  const identity = parseIdentity(event.peerIdentity);
+  const { identity } = peerIdentity(event.peerIdentity);
   if (identity === undefined)
     return reject(base, 401, 'denied', `${event.peerIdentity} is no identity of a workload`);
   return admit(context, route, base, { sourceIp: event.peer.ip, sourceIdentity: identity }, [
@@ -227,22 +227,27 @@ function reject(base: Connection, status: number, reason: CloseReason, message: 
 /** Who is at the other end of a tunnel. The address only names a workload if the certificate agrees; what the peer says
  *  of itself is used where it does not. The client's port is the one it tells us of. */
 function tunnelSource(snapshot: MeshSnapshot, network: string, event: ConnectEvent): Party {
-  const { peer, peerIdentity: identity } = event;
+  const { peer } = event;
+  const identity = peerIdentity(event.peerIdentity).uri;
   const at = snapshot.workloadAt(network, peer.ip);
-  const workload = at !== undefined && formatIdentity(identityOf(at)) === identity ? at : undefined;
+  const workload = at !== undefined && spiffeIdOf(at) === identity ? at : undefined;
   const told = parseForwarded(headerOf(event.headers, 'forwarded') ?? '').source;
   const address = told !== undefined && told.ip === peer.ip ? told : peer;
   if (workload !== undefined) return { address, identity, workload };
   return { address, identity, baggage: parseBaggage(headerOf(event.headers, 'baggage') ?? '') };
 }
 
+/** The same record for a workload's connections to the same place, as they mostly are. */
 function inboundDestination(workload: Workload, route: InboundRoute, dialled: SocketAddress): Party {
-  return {
-    address: route.kind === 'deliver' ? route.to : dialled,
-    workload,
-    identity: formatIdentity(identityOf(workload)),
-  };
+  const address = route.kind === 'deliver' ? route.to : dialled;
+  const last = lastDestinations.get(workload);
+  if (last?.address.port === address.port && last.address.ip === address.ip) return last;
+  const destination: Party = { address, workload, identity: spiffeIdOf(workload) };
+  lastDestinations.set(workload, destination);
+  return destination;
 }
+
+const lastDestinations = new WeakMap<Workload, Party>();
 
 /** The service for telemetry: the one named, the one the peer says was dialled, or the only one of the workload. */
 function inboundService(

@@ -99,5 +99,6 @@ export function queueFill(
     pods: { used: ztunnel.pods.size, max: settings.podsMax },
     connections: { used: ztunnel.table.size, max: ztunnel.table.max },
     descriptors: readDescriptors(),
+    pods_to_reauthorize: { used: ztunnel.table.reauthorizing, max: settings.podsMax },
   };
 }

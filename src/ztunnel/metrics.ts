@@ -1,6 +1,7 @@
 // What the node proxy counts. A connection looks up its label sets once, through its flow (who to whom, how), and then
 // only adds; the number of label sets is bounded by the metrics themselves, that of remembered flows here.
 import type { CloseReason } from '../engine/types.ts';
+import type { Workload } from '../mesh/workload.ts';
 import type { Counter, Family, LabelValues, Metrics } from '../runtime/metrics.ts';
 import { responseFlag } from './close-reason.ts';
 import type { Connection, Party } from './connection.ts';
@@ -69,7 +70,9 @@ export class ConnectionMetrics {
   readonly #denials: Family<'policy', Counter>;
   readonly #dryRunDenials: Family<'policy', Counter>;
   readonly #flowsMax: number;
-  readonly #flows = new Map<string, KnownFlow>();
+  /** By source, then by destination. */
+  #flows = new Map<Workload | string, Map<Workload | string, KnownFlow[]>>();
+  #flowsKnown = 0;
 
   constructor(metrics: Metrics, options: { readonly flowsMax?: number } = {}) {
     const counter = (name: string, help: string): Family<Label, Counter> =>
@@ -94,15 +97,26 @@ export class ConnectionMetrics {
 
   /** The counters of a connection's flow, which the connection then holds. */
   flowOf(connection: Connection): Flow {
-    const key = flowKey(connection);
-    const known = this.#flows.get(key);
-    if (known !== undefined && isSameFlow(known.connection, connection)) return known.flow;
+    const variants = this.#variantsOf(connection);
+    const known = variants.find((each) => isSameFlow(each.connection, connection));
+    if (known !== undefined) return known.flow;
     const flow = this.#flow(connection);
-    this.#flows.delete(key);
-    const oldest = this.#flows.size >= this.#flowsMax ? this.#flows.keys().next() : undefined;
-    if (oldest !== undefined && oldest.done !== true) this.#flows.delete(oldest.value);
-    this.#flows.set(key, { connection, flow });
+    this.#flowsKnown += 1;
+    variants.push({ connection, flow });
     return flow;
+  }
+
+  /** The flows between the same two: they differ in service and direction, so there are few. */
+  #variantsOf({ source, destination }: Connection): KnownFlow[] {
+    // Forgotten all at once: a flow is found again by its labels.
+    if (this.#flowsKnown >= this.#flowsMax) [this.#flows, this.#flowsKnown] = [new Map(), 0];
+    const from = partyKey(source);
+    let targets = this.#flows.get(from);
+    if (targets === undefined) this.#flows.set(from, (targets = new Map()));
+    const to = partyKey(destination);
+    let variants = targets.get(to);
+    if (variants === undefined) targets.set(to, (variants = []));
+    return variants;
   }
 
   denied(policy: string | undefined): void {
@@ -168,15 +182,16 @@ function known(value: string | undefined): string {
   return value === undefined || value === '' ? 'unknown' : value;
 }
 
-function flowKey({ direction, security, source, destination, service }: Connection): string {
-  const party = ({ workload, identity, baggage }: Party): string =>
-    workload?.uid ?? `${identity ?? ''} ${baggage === undefined ? '' : Object.values(baggage).join(' ')}`;
-  return `${direction}|${security}|${party(source)}|${party(destination)}|${service?.hostname ?? ''}`;
+/** A known workload by its record, another party by all that is known of it. */
+function partyKey({ workload, identity = '', baggage }: Party): Workload | string {
+  return workload ?? (baggage === undefined ? identity : `${identity} ${Object.values(baggage).join(' ')}`);
 }
 
 /** The same records, not only the same names: labels come from what is in them. */
 function isSameFlow(a: Connection, b: Connection): boolean {
   return (
+    a.direction === b.direction &&
+    a.security === b.security &&
     a.source.workload === b.source.workload &&
     a.source.identity === b.source.identity &&
     a.destination.workload === b.destination.workload &&

@@ -4,12 +4,11 @@
 import type { IpAddress, SocketAddress } from '../mesh/address.ts';
 import { formatSocketAddress } from '../mesh/address.ts';
 import type { Endpoint, EndpointQuery } from '../mesh/endpoint.ts';
-import { formatIdentity } from '../mesh/identity.ts';
 import type { Service } from '../mesh/service.ts';
 import { serviceKey } from '../mesh/service.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { GatewayAddress, Workload } from '../mesh/workload.ts';
-import { identityOf } from '../mesh/workload.ts';
+import { spiffeIdOf } from '../mesh/workload.ts';
 import type { EndpointPicker } from './load-balancer.ts';
 import { familyOf } from './load-balancer.ts';
 import type { OutboundRoute, RouteContext, WaypointUse } from './route.ts';
@@ -102,7 +101,7 @@ function toWorkload(
     via: { ip, port: hbonePort },
     target: to,
     peer: workload,
-    expectedIdentities: [formatIdentity(identityOf(workload)), ...alternativeIdentities],
+    expectedIdentities: [spiffeIdOf(workload), ...alternativeIdentities],
   };
 }
 
@@ -133,7 +132,7 @@ function toWaypoint(
     via: { ip: endpoint.ip, port: endpoint.port },
     target: query.originalDst,
     peer: endpoint.workload,
-    expectedIdentities: [formatIdentity(identityOf(endpoint.workload)), ...(service?.subjectAltNames ?? [])],
+    expectedIdentities: [spiffeIdOf(endpoint.workload), ...(service?.subjectAltNames ?? [])],
   };
 }
 

@@ -111,6 +111,9 @@ export class Ztunnel {
       metrics: new ConnectionMetrics(metrics),
       close: (ids, reason) => this.engine.closeConnections(ids, reason),
       connectionsMax,
+      reauthorized: (connections) => {
+        if (connections > 0) logger.info('policies changed: connections closed', { connections });
+      },
     });
     this.pods = new PodManager({
       engine: this.engine,
@@ -207,16 +210,14 @@ export class Ztunnel {
     certificates.close();
     this.#events.close();
     this.pods.close();
+    this.table.close();
     this.engine.close();
     capture.close();
   }
 
   #meshChanged(change: MeshChange): void {
     if (change === 'pods') this.pods.reconsider();
-    else {
-      const cut = this.table.reauthorize(this.mesh.snapshot, (podId) => this.pods.settingsOf(podId)?.uid);
-      if (cut > 0) this.options.logger.info('policies changed: connections closed', { connections: cut });
-    }
+    else this.table.reauthorize(this.mesh.snapshot, (podId) => this.pods.settingsOf(podId)?.uid);
     this.#events.retryWaiting();
   }
 
