@@ -4,6 +4,7 @@ import type { Context } from './question.ts';
 import { questions } from './questions/index.ts';
 import { renderAnswer } from './report/terminal.ts';
 import { ask } from './runner.ts';
+import { CpuGroups } from './world/cpu-groups.ts';
 import { findTools } from './world/tools.ts';
 
 const wanted = parseArguments(
@@ -20,8 +21,11 @@ const tools = await findTools();
 const asked = questions.filter(
   ({ name }) => wanted.questions.length === 0 || wanted.questions.includes(name),
 );
+const groups = await CpuGroups.open();
+await groups?.comeFirst();
 for (const question of asked) {
   const context: Context = { tools, pace: 1, progress: (step) => say(`${question.name}: ${step}`) };
   const outcome = await ask(question, wanted.rounds ?? question.rounds, context);
   process.stdout.write(`${renderAnswer(question, outcome).join('\n')}\n\n`);
 }
+await groups?.close();

@@ -20,6 +20,8 @@ export interface Target {
   readonly againstMeasure?: string;
   readonly most?: number;
   readonly least?: number;
+  /** A contestant that should be equal to those it is compared with: the most its ratio was is what `most` would be. */
+  readonly noise?: string;
 }
 
 /** By contestant, then by measure: one value a round; undefined where it had none. */
@@ -36,6 +38,7 @@ export interface Summary {
 }
 
 export interface Verdict {
+  /** With `most` filled in where the noise says it. */
   readonly target: Target;
   /** Undefined if no round gave a value. */
   readonly summary: Summary | undefined;
@@ -77,12 +80,19 @@ export function targetValues(
 }
 
 /** The median decides. A target without a single value is not met. */
-export function judge(samples: Samples, measures: readonly Measure[], target: Target): Verdict {
+export function judge(samples: Samples, measures: readonly Measure[], asked: Target): Verdict {
+  const target = withNoise(samples, measures, asked);
   const summary = summarize(targetValues(samples, measures, target));
   const { most = Number.POSITIVE_INFINITY, least = Number.NEGATIVE_INFINITY } = target;
   // Judged as it is printed: 0.4504 is 0.45.
   const median = summary === undefined ? Number.NaN : Number(short(summary.median));
   return { target, summary, met: median <= most && median >= least };
+}
+
+function withNoise(samples: Samples, measures: readonly Measure[], target: Target): Target {
+  if (target.noise === undefined) return target;
+  const noise = summarize(targetValues(samples, measures, { ...target, of: target.noise }));
+  return { ...target, most: Number(short(Math.max(1, noise?.high ?? 1))) };
 }
 
 /** A number in at most six characters: three digits that count, and no more than are there. */

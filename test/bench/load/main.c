@@ -15,8 +15,8 @@ static const struct {
 	{ "roundtrip", 3, roundtrip, "<host> <port> <seconds>" },
 	{ "connect", 4, connect_once, "<host> <port> <seconds> <pause us>" },
 	{ "rate", 4, rate, "<host> <port> <seconds> <concurrent connections>" },
-	{ "throughput", 4, throughput, "<host> <port> <seconds> <streams>" },
-	{ "hold", 3, hold, "<host> <port> <connections>..." },
+	{ "throughput", 4, throughput, "<host> <port> <seconds> <streams> [<ms between two that join>]" },
+	{ "hold", 3, hold, "<host> <port> <connections>" },
 	{ "active", 5, active, "<host> <port> <seconds> <connections> <pause ms>" },
 	{ "relay", 3, relay, "<port> <host> <port>" },
 };

@@ -1,26 +1,22 @@
 // Many connections: held without traffic, or each with a message now and then.
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <unistd.h>
 #include "load.h"
 
-// Opens connections for each number of the arguments, uses each once, says so, and keeps them until its input ends.
+// Opens connections, uses each once, says so, and keeps them until it is ended.
 int hold(int argc, char **argv)
 {
+	(void)argc;
 	struct target target = parse_target(argv[0], argv[1]);
-	int held = 0;
-	for (int i = 2; i < argc; i++) {
-		for (; held < atoi(argv[i]); held++)
-			if (exchange(dial(&target)) != 0)
-				fail("exchange");
-		printf("open %d\n", held);
-		fflush(stdout);
-		if (i + 1 < argc)
-			sleep(3); // for whoever looks at the memory of others
-	}
+	int connections = atoi(argv[2]);
+	for (int i = 0; i < connections; i++)
+		if (exchange(dial(&target)) != 0)
+			fail("exchange");
+	printf("open\n");
+	fflush(stdout);
 	pause();
 	return 0;
 }

@@ -27,25 +27,43 @@ export function serverPod(side: Side): string {
   return `${side}-server`;
 }
 
-/** A second server for each side, on the clients' node. */
+/** A second server, on the clients' node. */
 export function nearPod(side: Side): string {
   return `${side}-near`;
 }
 
-export const benchPods: readonly BenchPod[] = sides.flatMap((side, index): readonly BenchPod[] => [
-  { name: clientPod(side), side, node: 1, host: 11 + index, serves: false },
-  { name: serverPod(side), side, node: 2, host: 11 + index, serves: true },
-  { name: nearPod(side), side, node: 1, host: 21 + index, serves: true },
-]);
+/** One of the clients in the mesh that hold idle connections: a peer may have a limited number of tunnels. */
+export function crowdPod(index: number): string {
+  return `crowd-${index}`;
+}
+
+/** What a world has beside a client and a server of each side. */
+export interface Extras {
+  readonly near?: boolean;
+  readonly crowd?: number;
+}
+
+export function benchPods({ near = false, crowd = 0 }: Extras): readonly BenchPod[] {
+  return [
+    ...sides.flatMap((side, index): readonly BenchPod[] => [
+      { name: clientPod(side), side, node: 1, host: 11 + index, serves: false },
+      { name: serverPod(side), side, node: 2, host: 11 + index, serves: true },
+      ...(near ? [{ name: nearPod(side), side, node: 1, host: 21 + index, serves: true } as const] : []),
+    ]),
+    ...Array.from({ length: crowd }, (_, index): BenchPod => {
+      return { name: crowdPod(index), side: 'culvert', node: 1, host: 31 + index, serves: false };
+    }),
+  ];
+}
 
 export function podAddress(name: string): string {
-  const pod = benchPods.find((each) => each.name === name);
+  const pod = benchPods({ near: true }).find((each) => each.name === name);
   if (pod === undefined) throw new Error(`there is no pod ${name}`);
   return `10.244.${pod.node}.${pod.host}`;
 }
 
 /** One YAML file (JSON documents). `load` is the program that servers run. */
-export function benchManifests(load: string): string {
+export function benchManifests(load: string, extras: Extras): string {
   const namespace = (name: string, labels: object): object => ({
     apiVersion: 'v1',
     kind: 'Namespace',
@@ -62,7 +80,7 @@ export function benchManifests(load: string): string {
     namespace('plain', {}),
     node(1),
     node(2),
-    ...benchPods.map((pod) => podManifest(pod, load)),
+    ...benchPods(extras).map((pod) => podManifest(pod, load)),
   ];
   return documents.map((document) => JSON.stringify(document)).join('\n---\n');
 }

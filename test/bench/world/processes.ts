@@ -1,10 +1,12 @@
 // What the kernel knows of a process: CPU and memory.
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 
 export interface ProcessMemory {
   readonly residentBytes: number;
   /** Not shared with a file: heap, stacks. */
   readonly anonymousBytes: number;
+  /** The most that was resident since the peak was reset. */
+  readonly peakBytes: number;
 }
 
 /** Seconds of CPU of all its threads, the ended ones included. */
@@ -18,5 +20,10 @@ export async function processMemory(pid: number): Promise<ProcessMemory> {
   const text = await readFile(`/proc/${pid}/status`, 'utf8');
   const bytes = (key: string): number =>
     Number(new RegExp(`^${key}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1024;
-  return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon') };
+  return { residentBytes: bytes('VmRSS'), anonymousBytes: bytes('RssAnon'), peakBytes: bytes('VmHWM') };
+}
+
+/** The peak begins anew with what is resident now. */
+export async function resetPeak(pid: number): Promise<void> {
+  await writeFile(`/proc/${pid}/clear_refs`, '5');
 }

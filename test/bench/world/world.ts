@@ -8,20 +8,27 @@ import type { PlaygroundProcess } from '../../../src/playground/process.ts';
 import { run } from '../../../src/playground/topology/network.ts';
 import { envoyPorts, startEnvoyRival } from './envoy.ts';
 import { haproxyPorts, startHaproxyRival } from './haproxy.ts';
-import type { Service, Side } from './manifest.ts';
+import type { Extras, Service, Side } from './manifest.ts';
 import { benchManifests, clientPod, podAddress, ports, serverPod } from './manifest.ts';
-import { processCpuSeconds, processMemory } from './processes.ts';
+import { processCpuSeconds, processMemory, resetPeak } from './processes.ts';
 import type { ProcessMemory } from './processes.ts';
 import type { Tools } from './tools.ts';
 
 export interface WorldOptions {
   readonly tools: Tools;
   readonly sides: readonly Side[];
+  /** Pods beside a client and a server of each side. */
+  readonly extras?: Extras;
   /** Flags of the ztunnels beside those of a playground. */
   readonly ztunnelFlags?: Readonly<Record<string, string>>;
   /** Every connection gets a tunnel, or a session, of its own. Culvert's part of it is a flag. */
   readonly cold?: boolean;
   readonly progress: (step: string) => void;
+}
+
+/** Connections that are open and idle until they are closed. */
+export interface Hold {
+  close(): Promise<void>;
 }
 
 /** Many short connections: ports that wait for stray packets are used again, as busy machines are set up. */
@@ -44,7 +51,7 @@ export class World {
   static async start(options: WorldOptions): Promise<World> {
     const sample = await mkdtemp(join(tmpdir(), 'culvert-bench-'));
     try {
-      await writeFile(join(sample, 'bench.yaml'), benchManifests(options.tools.load));
+      await writeFile(join(sample, 'bench.yaml'), benchManifests(options.tools.load, options.extras ?? {}));
       const mesh = await Mesh.start({
         sample,
         marker: '',
@@ -153,6 +160,33 @@ export class World {
   /** Memory of the client's and the server's proxy. */
   async memory(side: Side): Promise<readonly ProcessMemory[]> {
     return await Promise.all(this.proxies(side).map(({ pid }) => processMemory(pid)));
+  }
+
+  /** What is held from now on counts for the peaks of the side's proxies. */
+  async resetPeaks(side: Side): Promise<void> {
+    await Promise.all(this.proxies(side).map(({ pid }) => resetPeak(pid)));
+  }
+
+  /** Opens idle connections to the far echo server; resolves when each has been used once. */
+  async hold(side: Side, connections: number, pod = clientPod(side)): Promise<Hold> {
+    const [abort, opened] = [new AbortController(), Promise.withResolvers<void>()];
+    const command = [this.#options.tools.load, 'hold', ...this.target(side, 'echo'), String(connections)];
+    const holding = this.mesh.exec(pod, command, {
+      timeoutMs: 600_000,
+      signal: abort.signal,
+      onOutput: () => opened.resolve(),
+    });
+    const early = holding.then(({ stderr }) => {
+      throw new Error(`${pod} does not hold ${connections} connections: ${stderr}`);
+    });
+    await Promise.race([opened.promise, early]);
+    early.catch(() => undefined); // ended by `close`
+    return {
+      close: async () => {
+        abort.abort();
+        await holding;
+      },
+    };
   }
 
   async close(): Promise<void> {
