@@ -142,7 +142,10 @@ export class HttpEndpoint {
     try {
       answer = await this.#answer(request);
     } catch (error) {
-      this.#options.logger.error(`${this.#options.name}: ${request.url ?? ''}: ${messageOf(error)}`);
+      // It broke off: nobody waits for an answer, and a stranger could fill the log that way.
+      if (!request.complete) return void response.destroy();
+      const where = (request.url ?? '').slice(0, 256);
+      this.#options.logger.error(`${this.#options.name}: ${where}: ${messageOf(error)}`);
       answer = { status: 500, body: 'internal error; see the log\n' };
     }
     if (response.destroyed) return;

@@ -143,7 +143,7 @@ export function parseHostPort(value: string): HostPort | undefined {
 
 function integerWithin(value: string, min: number, max: number): number | undefined {
   if (!/^-?\d{1,15}$|^0x[0-9a-fA-F]{1,8}$/.test(value)) return undefined;
-  const number = Number(value);
+  const number = Number(value) || 0; // `-0` is 0
   return number >= min && number <= max ? number : undefined;
 }
 

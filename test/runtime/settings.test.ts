@@ -2,8 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { SettingsInput } from '../../src/runtime/settings.ts';
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { parseDuration } from '../../src/runtime/duration.ts';
+import { RuntimeError } from '../../src/runtime/errors.ts';
+import type { LoadedSettings, Setting, SettingsInput } from '../../src/runtime/settings.ts';
 import { describeSettings, flagOf, loadSettings, setting, variableOf } from '../../src/runtime/settings.ts';
+import { anyText, brokenText, check, checkAsync, growth, propertyTimeoutMs } from '../support/properties.ts';
 
 const table = {
   hbonePort: setting.port(15_008, 'Port.'),
@@ -165,4 +170,97 @@ describe('settings', () => {
     assert.deepEqual(shown['serverNames'], { value: 'a,b', source: 'flag' });
     assert.deepEqual(shown['adminAddress'], { value: '127.0.0.1:15000', source: 'default' });
   });
+
+  it('say what is wrong with lists of lists, keys given twice, several documents and files without end', async () => {
+    for (const [text, message] of [
+      [
+        'serverNames: [[a], b]\n',
+        /1:1: serverNames: a list of lists or maps is not a list, separated by commas$/,
+      ],
+      ['threads: 1\nthreads: 2\n', /2:1: "threads" is given twice/],
+      ['threads: 1\n---\nthreads: 2\n', /3:1: a second document/],
+      [`a: ${'['.repeat(100_000)}`, /is nested deeper than 64 levels/],
+      ['# no end in sight\n'.repeat(100_000), /is longer than 1048576 characters/],
+      ['__proto__: { threads: 5 }\n', /unknown setting __proto__$/],
+      [`? ${'k'.repeat(100_000)}\n: 1\n`, /unknown setting k{200}\.\.\.$/],
+      [`threads: "${'9'.repeat(100_000)}"\n`, /"9{200}\.\.\." is not a whole number/],
+    ] as const)
+      await assert.rejects(loadSettings(table, { ...nothing, file: await file(text) }), (error) => {
+        assert.ok(error instanceof RuntimeError, inspect(error));
+        assert.match(error.message, message);
+        return true;
+      });
+  }).timeout(20_000);
+
+  it('know no zero below zero', () => {
+    assert.ok(Object.is(setting.port(1, '').parse('-0'), 0));
+  });
+
+  it('listen on addresses that are some', () => {
+    for (const text of ['[:::]:80', '[.]:80', '[abc]:80', '[1.2.3.4]:80', '[::1%lo]:80'])
+      assert.equal(setting.address('*:1', '').parse(text), undefined, text);
+  });
+
+  it('are shown as what reads back as the same', () => {
+    const texts = fc.array(fc.stringMatching(/^[^\s,][^,]{0,9}[^\s,]$/), { maxLength: 4 });
+    const hosts = fc.oneof(fc.ipV6(), fc.ipV4(), fc.domain(), fc.constant('*'));
+    const host = fc.record({ host: hosts, port: fc.nat(65_535) }, { noNullPrototype: true });
+    for (const [one, values] of [
+      [setting.port(1, ''), fc.nat(65_535)],
+      [setting.integer(1, { min: -5, max: 2 ** 40 }, ''), fc.integer({ min: -5, max: 2 ** 40 })],
+      [setting.duration('1s', ''), fc.nat(2 ** 40)],
+      [setting.boolean(true, ''), fc.boolean()],
+      [setting.address('*:1', ''), host],
+      [setting.list([], ''), texts],
+      [setting.path('', ''), fc.string().filter((text) => !text.includes('\0'))],
+    ] as [Setting<unknown>, fc.Arbitrary<unknown>][])
+      check(fc.property(values, (value) => assert.deepEqual(one.parse(one.format(value)), value)));
+  });
+
+  it('are taken or refused, whatever text is given for them', async () => {
+    const name = fc.constantFrom(...Object.keys(table));
+    const value = fc.oneof(
+      anyText,
+      brokenText(fc.constantFrom('1h30m', '[::1]:80', '*:80', '0x10', 'true', 'a,b', '/x')),
+    );
+    await checkAsync(
+      fc.asyncProperty(name, value, async (one, text) => {
+        const input = { ...nothing, flags: { [one]: text } };
+        const outcome = await loadSettings(table, input).catch((error: unknown) => error);
+        if (outcome instanceof Error) {
+          assert.ok(outcome instanceof RuntimeError, inspect(outcome));
+          assert.equal(outcome.code, 'ERR_CULVERT_SETTING_VALUE');
+          return;
+        }
+        // What was taken is shown as text that is taken for the same.
+        const loaded = outcome as LoadedSettings<typeof table>;
+        const shown = describeSettings(table, loaded)[one]?.value ?? '';
+        const again = await loadSettings(table, { ...nothing, flags: { [one]: shown } });
+        assert.deepEqual(again.values, loaded.values);
+      }),
+      500,
+    );
+  }).timeout(propertyTimeoutMs());
+
+  it('of a file are taken or refused with file and line', async () => {
+    const good =
+      'hbonePort: 15008\ndrainTimeout: 30s\nadminAddress: "127.0.0.1:15000"\nserverNames: [a, b]\nipv6: true\n';
+    await checkAsync(
+      fc.asyncProperty(fc.oneof(brokenText(fc.constant(good)), anyText), async (text) => {
+        const path = await file(text);
+        const outcome = await loadSettings(table, { ...nothing, file: path }).catch(
+          (error: unknown) => error,
+        );
+        if (!(outcome instanceof Error)) return;
+        assert.ok(outcome instanceof RuntimeError, inspect(outcome));
+        assert.match(outcome.message, /culvert\.yaml:\d+:\d+: /);
+      }),
+      300,
+    );
+  }).timeout(propertyTimeoutMs());
+
+  for (const unit of ['1', '1h', '1.', '1m', 'ms', '1ms', 'hd'])
+    it(`that are durations take their time in proportion: ${unit}`, () => {
+      assert.ok(growth(10_000, (n) => `${unit.repeat(n)}!`, parseDuration) < 24);
+    });
 });

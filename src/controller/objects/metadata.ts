@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { ObjectRef, Origin } from '../problem.ts';
 
-const nameText = z
+export const nameText = z
   .string()
   .max(253)
   .regex(

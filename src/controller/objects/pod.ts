@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { metadataSchema, portNumber, portOrName } from './metadata.ts';
+import { metadataSchema, nameText, portNumber, portOrName } from './metadata.ts';
 
 const httpGet = z.object({ port: portOrName, host: z.string().optional() });
 const tcpSocket = z.object({ port: portOrName, host: z.string().optional() });
@@ -37,7 +37,7 @@ export const podSchema = z.object({
   metadata: metadataSchema,
   spec: z.object({
     nodeName: z.string().default(''),
-    serviceAccountName: z.string().min(1).default('default'),
+    serviceAccountName: nameText.default('default'),
     hostNetwork: z.boolean().default(false),
     containers: z.array(container).default([]),
     initContainers: z.array(container).default([]),
