@@ -60,6 +60,23 @@ Headers Pairs(const Napi::Value& value) {
   return out;
 }
 
+Reuse ReadReuse(const Napi::Value& ticket, const Napi::Value& epoch) {
+  auto number = [](const Napi::Value& value) { return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()); };
+  return {number(ticket), number(epoch)};
+}
+
+/** `get(1)` to `get(6)`: ip, port, authority, identity, expected identities, headers. */
+template <typename F>
+TunnelDecision ReadTunnelDecision(F get) {
+  TunnelDecision out;
+  out.via = Address::Parse(Text(get(1)), static_cast<uint16_t>(Int(get(2))));
+  out.authority = Text(get(3));
+  out.tls_identity = Text(get(4));
+  out.expected_identities = Texts(get(5));
+  out.headers = Pairs(get(6));
+  return out;
+}
+
 Options ReadOptions(const Napi::Object& from) {
   Options out;
   out.threads = Int(from.Get("threads"));
@@ -166,13 +183,26 @@ Napi::Value EngineObject::RemoveIdentity(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value EngineObject::SetEpoch(const Napi::CallbackInfo& info) {
+  engine_->SetEpoch(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  return info.Env().Undefined();
+}
+
+Napi::Value EngineObject::RememberRoute(const Napi::CallbackInfo& info) {
+  ReusableRoute route;
+  route.reuse = ReadReuse(info[1], info[2]);
+  auto choices = info[3].As<Napi::Array>();
+  for (uint32_t i = 0; i < choices.Length(); ++i) {
+    auto choice = choices.Get(i).As<Napi::Array>();
+    uint32_t below = choice.Get(0u).As<Napi::Number>().Uint32Value();
+    auto decision = ReadTunnelDecision([&](uint32_t at) { return choice.Get(at); });
+    route.choices.push_back({below, std::make_shared<const TunnelDecision>(std::move(decision))});
+  }
+  return Napi::Boolean::New(info.Env(), route.choices.empty() || engine_->RememberRoute(Id(info[0]), std::move(route)));
+}
+
 Napi::Value EngineObject::DecideTunnel(const Napi::CallbackInfo& info) {
-  TunnelDecision decision;
-  decision.via = Address::Parse(Text(info[1]), static_cast<uint16_t>(Int(info[2])));
-  decision.authority = Text(info[3]);
-  decision.tls_identity = Text(info[4]);
-  decision.expected_identities = Texts(info[5]);
-  decision.headers = Pairs(info[6]);
+  auto decision = ReadTunnelDecision([&](uint32_t at) { return info[at]; });
   return Napi::Boolean::New(info.Env(), engine_->DecideTunnel(Id(info[0]), std::move(decision)));
 }
 
@@ -186,6 +216,8 @@ Napi::Value EngineObject::DecideDeliver(const Napi::CallbackInfo& info) {
   decision.to = Address::Parse(Text(info[1]), static_cast<uint16_t>(Int(info[2])));
   decision.source = Address::Parse(Text(info[3]), 0);
   decision.headers = Pairs(info[4]);
+  decision.reuse = ReadReuse(info[5], info[6]);
+  decision.authority = Text(info[7]);
   return Napi::Boolean::New(info.Env(), engine_->DecideDeliver(Id(info[0]), std::move(decision)));
 }
 
@@ -219,6 +251,7 @@ Napi::Value EngineObject::Stats(const Napi::CallbackInfo& info) {
   out.Set("undecided", Napi::Number::New(env, static_cast<double>(counters.undecided.load())));
   out.Set("tunnelsInbound", Napi::Number::New(env, static_cast<double>(counters.tunnels_inbound.load())));
   out.Set("tunnelsOutbound", Napi::Number::New(env, static_cast<double>(counters.tunnels_outbound.load())));
+  out.Set("rememberedChoices", Napi::Number::New(env, static_cast<double>(engine_->route_budget().held())));
   out.Set("bufferedBytes", Napi::Number::New(env, static_cast<double>(engine_->budget().held())));
   auto by_name = Napi::Object::New(env);
   for (size_t i = 0; i < static_cast<size_t>(Counter::kCount); ++i) {
@@ -261,6 +294,8 @@ Napi::Function EngineObject::Define(Napi::Env env) {
                          InstanceMethod("removePod", &EngineObject::RemovePod),
                          InstanceMethod("setIdentity", &EngineObject::SetIdentity),
                          InstanceMethod("removeIdentity", &EngineObject::RemoveIdentity),
+                         InstanceMethod("setEpoch", &EngineObject::SetEpoch),
+                         InstanceMethod("rememberRoute", &EngineObject::RememberRoute),
                          InstanceMethod("decideTunnel", &EngineObject::DecideTunnel),
                          InstanceMethod("decidePlain", &EngineObject::DecidePlain),
                          InstanceMethod("decideDeliver", &EngineObject::DecideDeliver),

@@ -34,6 +34,8 @@ class EngineObject : public Napi::ObjectWrap<EngineObject> {
   Napi::Value RemovePod(const Napi::CallbackInfo& info);
   Napi::Value SetIdentity(const Napi::CallbackInfo& info);
   Napi::Value RemoveIdentity(const Napi::CallbackInfo& info);
+  Napi::Value RememberRoute(const Napi::CallbackInfo& info);
+  Napi::Value SetEpoch(const Napi::CallbackInfo& info);
   Napi::Value DecideTunnel(const Napi::CallbackInfo& info);
   Napi::Value DecidePlain(const Napi::CallbackInfo& info);
   Napi::Value DecideDeliver(const Napi::CallbackInfo& info);

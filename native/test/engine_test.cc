@@ -176,6 +176,41 @@ void RenewsUnderLoad() {
   CheckEqual(mesh.client.closed(Reason::kOk), mesh.client.closed(), "clean ends");
 }
 
+void ReusesAnswersWhileEpochsPass() {
+  Mesh mesh;
+  mesh.client.SetEpoch(1);
+  mesh.server.SetEpoch(1);
+  std::atomic<bool> done{false};
+  std::thread passing([&] {
+    for (uint64_t epoch = 2; !done; ++epoch) {
+      mesh.client.SetEpoch(epoch);
+      mesh.server.SetEpoch(epoch);
+      std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    }
+  });
+  std::string failed;
+  try {
+    Parallel(6, [&](int i) {
+      for (int round = 0; round < 40; ++round) {
+        std::string data = Pattern(5000, static_cast<uint32_t>(i * 100 + round));
+        Fd fd = mesh.Connect();
+        Check(Exchange(fd.get(), data) == data, "what comes back is what was sent");
+      }
+    });
+  } catch (const std::exception& error) {
+    failed = error.what();
+  }
+  done = true;
+  passing.join();
+  Check(failed.empty(), failed);
+  mesh.WaitAllEnded();
+  uint64_t reused = 0;
+  for (TestNode* node : {&mesh.client, &mesh.server}) {
+    node->Call([&](Engine& engine) { reused += engine.counters().Get(Counter::kDecisionsReused); });
+  }
+  Check(reused > 0, "some answers were given again");
+}
+
 void CarriesManyAtOnce() {
   Mesh mesh;
   constexpr size_t kCount = 250;
@@ -316,6 +351,7 @@ constexpr Scenario kScenarios[] = {
     {"carries a client's reset", ClientResets},
     {"carries a server's reset, and another connection goes on", ServerResetsBesideAnother},
     {"renews certificates under load without a failed connection", RenewsUnderLoad},
+    {"reuses answers while epochs pass", ReusesAnswersWhileEpochsPass},
     {"carries 250 connections at once", CarriesManyAtOnce},
     {"carries bulk in parallel", CarriesBulkInParallel},
     {"refuses garbage, an impostor and the denied, and goes on", RefusesAndGoesOn},

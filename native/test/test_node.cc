@@ -111,9 +111,12 @@ void TestNode::Take(const std::vector<uint8_t>& batch) {
       case EventKind::kPlaintext:
       case EventKind::kConnect: {
         announced_.insert(id);
-        reader.Skip(2 * kSocketBytes);
-        reader.Text();
+        uint64_t ticket;
+        memcpy(&ticket, record + kRecordHeaderBytes, sizeof ticket);
+        if (static_cast<EventKind>(kind) != EventKind::kPlaintext && ticket != 0) break;
         bool request = static_cast<EventKind>(kind) == EventKind::kConnect;
+        reader.Skip((request ? 8 : 16) + 2 * kSocketBytes);
+        reader.Text();
         if (request) reader.Text();
         std::string authority = request ? reader.Text() : "";
         lock.unlock();
@@ -136,13 +139,23 @@ void TestNode::Take(const std::vector<uint8_t>& batch) {
   }
 }
 
+void TestNode::SetEpoch(uint64_t epoch) {
+  {
+    std::lock_guard<std::mutex> lock(mutex_);
+    epoch_ = epoch;
+  }
+  Call([epoch](Engine& engine) { engine.SetEpoch(epoch); });
+}
+
 void TestNode::Decide(uint8_t kind, ConnectionId id, const std::string& authority) {
   Route route;
   bool deny;
+  uint64_t epoch;
   {
     std::lock_guard<std::mutex> lock(mutex_);
     route = route_;
     deny = deny_;
+    epoch = epoch_;
   }
   auto decide = [&] {
     if (static_cast<EventKind>(kind) == EventKind::kOutbound) {
@@ -152,12 +165,20 @@ void TestNode::Decide(uint8_t kind, ConnectionId id, const std::string& authorit
       decision.tls_identity = kClientId;
       decision.expected_identities = {route.expected};
       decision.headers = {{"baggage", "k8s.namespace.name=shop"}};
+      if (epoch != 0) {
+        ReusableRoute reusable;
+        reusable.reuse = {epoch, epoch};
+        reusable.choices = {{1, std::make_shared<const TunnelDecision>(decision)}};
+        if (!engine_.RememberRoute(id, reusable)) return false;
+      }
       return engine_.DecideTunnel(id, decision);
     }
     if (deny) return engine_.DecideRefuse(id, Reason::kDenied, 401);
     DeliverDecision decision;
     auto port = static_cast<uint16_t>(std::stoi(authority.substr(authority.rfind(':') + 1)));
     decision.to = Address::Parse("127.0.0.1", port);
+    if (epoch != 0) decision.reuse = {epoch, epoch};
+    decision.authority = authority;
     return engine_.DecideDeliver(id, decision);
   };
   while (!decide()) std::this_thread::yield();

@@ -41,6 +41,8 @@ class TestNode {
   /** Gives `identity` a new key and certificate. */
   void Renew(const std::string& identity);
   void SetRoute(const Route& route);
+  /** From now on each answer may be given again while `epoch` lasts, and the engine's epoch is that. */
+  void SetEpoch(uint64_t epoch);
   /** From now on CONNECT is answered 401. */
   void DenyRequests();
   /** Closes everything and joins the threads. Idempotent. */
@@ -68,6 +70,7 @@ class TestNode {
   std::vector<std::function<void()>> calls_;
   Route route_;
   bool deny_ = false;
+  uint64_t epoch_ = 0;
   size_t connected_ = 0;
   bool drained_ = false;
   std::multiset<ConnectionId> announced_;

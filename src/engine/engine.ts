@@ -13,10 +13,13 @@ import type {
   EngineStats,
   FileDescriptor,
   InboundDecision,
+  InboundReuse,
   Listeners,
   LiveBytes,
   OutboundDecision,
+  OutboundReuse,
   TlsIdentity,
+  TunnelDecision,
 } from './types.ts';
 
 /** The native class; see native/addon/engine_object.cc. Methods that return false want to be called again later. */
@@ -33,17 +36,20 @@ interface NativeEngine {
     trustDomains: readonly string[],
   ): string | undefined;
   removeIdentity(name: string): void;
-  decideTunnel(
+  setEpoch(epoch: number): void;
+  rememberRoute(id: number, ticket: number, epoch: number, choices: readonly NativeChoice[]): boolean;
+  decideTunnel(id: number, ...tunnel: NativeTunnel): boolean;
+  decidePlain(id: number, ip: string, port: number): boolean;
+  decideDeliver(
     id: number,
     ip: string,
     port: number,
-    authority: string,
-    identity: string,
-    expected: readonly string[],
+    source: string,
     headers: readonly string[],
+    ticket: number,
+    epoch: number,
+    authority: string,
   ): boolean;
-  decidePlain(id: number, ip: string, port: number): boolean;
-  decideDeliver(id: number, ip: string, port: number, source: string, headers: readonly string[]): boolean;
   decideDirect(id: number, podId: string, ip: string, port: number, source: string): boolean;
   decideRefuse(id: number, reason: number, status: number): boolean;
   closeConnection(id: number, reason: number): void;
@@ -52,6 +58,18 @@ interface NativeEngine {
   liveBytes(id: number): [number, number] | undefined;
   close(): Buffer | undefined;
 }
+
+/** What `decideTunnel` takes after the id. */
+type NativeTunnel = readonly [
+  ip: string,
+  port: number,
+  authority: string,
+  identity: string,
+  expected: readonly string[],
+  headers: readonly string[],
+];
+/** `below`: running sum of the weights. */
+type NativeChoice = readonly [below: number, ...NativeTunnel];
 
 type NativeEngineClass = new (options: EngineOptions, onBatch: (batch: Buffer) => void) => NativeEngine;
 
@@ -154,23 +172,20 @@ class AddonEngine implements Engine {
     this.#native.removeIdentity(name);
   }
 
-  decideOutbound(id: ConnectionId, decision: OutboundDecision): void {
+  setEpoch(epoch: number): void {
+    this.#native.setEpoch(epoch);
+  }
+
+  decideOutbound(id: ConnectionId, decision: OutboundDecision, reuse?: OutboundReuse): void {
+    if (reuse !== undefined) {
+      const { ticket, epoch } = reuse;
+      const choices = nativeChoices(reuse);
+      this.#post(() => this.#native.rememberRoute(id, ticket, epoch, choices));
+    }
     switch (decision.kind) {
       case 'tunnel': {
-        const { via, authority, tlsIdentity, expectedIdentities } = decision;
-        checkAddress(via);
-        const headers = decision.headers.flat();
-        this.#post(() =>
-          this.#native.decideTunnel(
-            id,
-            via.ip,
-            via.port,
-            authority,
-            tlsIdentity,
-            expectedIdentities,
-            headers,
-          ),
-        );
+        const tunnel = nativeTunnel(decision);
+        this.#post(() => this.#native.decideTunnel(id, ...tunnel));
         return;
       }
       case 'plain':
@@ -188,7 +203,7 @@ class AddonEngine implements Engine {
     }
   }
 
-  decideInbound(id: ConnectionId, decision: InboundDecision): void {
+  decideInbound(id: ConnectionId, decision: InboundDecision, reuse?: InboundReuse): void {
     if (decision.kind === 'reject') {
       const { status, reason } = decision;
       this.#post(() => this.#native.decideRefuse(id, reasonIndex(reason), status));
@@ -197,7 +212,10 @@ class AddonEngine implements Engine {
     const { to, source } = decision;
     checkAddress(to);
     const headers = decision.headers.flat();
-    this.#post(() => this.#native.decideDeliver(id, to.ip, to.port, source ?? '', headers));
+    const { ticket, epoch, authority } = reuse ?? { ticket: 0, epoch: 0, authority: '' };
+    this.#post(() =>
+      this.#native.decideDeliver(id, to.ip, to.port, source ?? '', headers, ticket, epoch, authority),
+    );
   }
 
   closeConnections(ids: readonly ConnectionId[], reason: CloseReason): void {
@@ -259,6 +277,17 @@ class AddonEngine implements Engine {
     this.#waiting.splice(0, done);
     if (this.#waiting.length > 0) this.#retry = setTimeout(() => this.#postWaiting(), retryMs).unref();
   }
+}
+
+function nativeTunnel(decision: TunnelDecision): NativeTunnel {
+  const { via, authority, tlsIdentity, expectedIdentities, headers } = decision;
+  checkAddress(via);
+  return [via.ip, via.port, authority, tlsIdentity, expectedIdentities, headers.flat()];
+}
+
+function nativeChoices({ choices }: OutboundReuse): readonly NativeChoice[] {
+  let below = 0;
+  return choices.map(({ weight, decision }) => [(below += weight), ...nativeTunnel(decision)] as const);
 }
 
 function reasonIndex(reason: CloseReason): number {

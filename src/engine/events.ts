@@ -2,7 +2,7 @@
 // each record 8-aligned, a header of 24 bytes, fixed fields by kind, then strings with a 16-bit length.
 import { type IpAddress, type SocketAddress, ipFromBytes } from '../mesh/address.ts';
 import { EngineError } from './errors.ts';
-import type { CloseReason, EngineEvent } from './types.ts';
+import type { CloseReason, EngineEvent, Reused } from './types.ts';
 
 /** What the addon says about its own records, compared with what this file reads. */
 export interface EngineLayout {
@@ -89,18 +89,18 @@ function decode(record: Reader): EngineEvent | DrainedSignal | undefined {
   switch (kind) {
     case kindOf.outbound:
     case kindOf.plaintext: {
+      const reused = reusedOf(record.u64(), record.u64());
       const client = record.address();
       const originalDst = record.address();
       const podId = record.text();
-      return {
-        kind: kind === kindOf.outbound ? 'outbound' : 'plaintext',
-        id: record.id,
-        podId,
-        client,
-        originalDst,
-      };
+      const trace = record.text();
+      const { id } = record;
+      return kind === kindOf.outbound
+        ? { kind: 'outbound', id, podId, client, originalDst, trace, ...reused }
+        : { kind: 'plaintext', id, podId, client, originalDst };
     }
     case kindOf.connect: {
+      const reused = reusedOf(record.u64(), 0);
       const peer = record.address();
       const local = record.address();
       const podId = record.text();
@@ -115,6 +115,7 @@ function decode(record: Reader): EngineEvent | DrainedSignal | undefined {
         peerIdentity,
         authority,
         headers: record.pairs(),
+        ...reused,
       };
     }
     case kindOf.connected: {
@@ -174,6 +175,11 @@ function decode(record: Reader): EngineEvent | DrainedSignal | undefined {
     default:
       return undefined;
   }
+}
+
+/** Ticket 0: an answer is waited for. */
+function reusedOf(ticket: number, choice: number): { readonly reused?: Reused } {
+  return ticket === 0 ? {} : { reused: { ticket, choice } };
 }
 
 /** One record; the getters of the body must be called in the order of the fields. */

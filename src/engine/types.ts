@@ -31,10 +31,20 @@ export type CloseReason =
   | 'drained' // closed at the drain deadline
   | 'closed_by_request'; // an operator asked
 
+/** The engine gave an answer again that it was allowed to keep: it waits for none. */
+export interface Reused {
+  readonly ticket: number;
+  /** Index into the choices that came with the ticket. */
+  readonly choice: number;
+}
+
 /** A connection of the pod's application to the outside was captured. */
 export interface OutboundEvent {
   readonly kind: 'outbound';
   readonly id: ConnectionId;
+  readonly reused?: Reused;
+  /** `<32 hex>-<16 hex>`: the two ids of its traceparent. */
+  readonly trace: string;
   readonly podId: string;
   readonly client: SocketAddress;
   readonly originalDst: SocketAddress;
@@ -53,6 +63,7 @@ export interface PlaintextEvent {
 export interface ConnectEvent {
   readonly kind: 'connect';
   readonly id: ConnectionId;
+  readonly reused?: Reused;
   readonly podId: string;
   /** The peer's end of the tunnel. */
   readonly peer: SocketAddress;
@@ -137,19 +148,39 @@ export type EngineEvent =
   | TunnelDownEvent
   | OverloadEvent;
 
+export interface TunnelDecision {
+  readonly kind: 'tunnel';
+  /** Where to dial: the peer's HBONE port. */
+  readonly via: SocketAddress;
+  readonly authority: string;
+  /** Name of the identity (see `setIdentity`) to present. */
+  readonly tlsIdentity: string;
+  /** SPIFFE ids of which the peer must prove one. Never empty. */
+  readonly expectedIdentities: readonly string[];
+  /** In values `{client}` stands for the client's address and port, `{trace}` for the event's `trace`. */
+  readonly headers: readonly (readonly [string, string])[];
+}
+
+/** What the engine may answer by itself to the pod's next connections to the same destination. */
+export interface OutboundReuse {
+  /** Names this answer in `Reused`; a positive integer, never used twice. */
+  readonly ticket: number;
+  /** The answer is given only while this is the engine's epoch. */
+  readonly epoch: number;
+  /** One of them is drawn for each connection. Weights are positive integers. */
+  readonly choices: readonly { readonly weight: number; readonly decision: TunnelDecision }[];
+}
+
+/** The delivery may be repeated for later requests of the same tunnel with this authority. */
+export interface InboundReuse {
+  readonly ticket: number;
+  readonly epoch: number;
+  readonly authority: string;
+}
+
 /** The answer to `outbound`. */
 export type OutboundDecision =
-  | {
-      readonly kind: 'tunnel';
-      /** Where to dial: the peer's HBONE port. */
-      readonly via: SocketAddress;
-      readonly authority: string;
-      /** Name of the identity (see `setIdentity`) to present. */
-      readonly tlsIdentity: string;
-      /** SPIFFE ids of which the peer must prove one. Never empty. */
-      readonly expectedIdentities: readonly string[];
-      readonly headers: readonly (readonly [string, string])[];
-    }
+  | TunnelDecision
   | { readonly kind: 'plain'; readonly to: SocketAddress }
   /** Joined with the application of another pod of this engine, with no wire between. Refused (`connect_failed`) if that
    *  pod is not there any more. One connection for both pods: `closed` comes once, and the removal of either ends it. */
@@ -248,6 +279,8 @@ export interface EngineStats {
   readonly tunnelsInbound: number;
   readonly tunnelsOutbound: number;
   readonly bufferedBytes: number;
+  /** Choices of answers that are kept to be given again. */
+  readonly rememberedChoices: number;
   /** Refusals and protocol violations since start, by name. */
   readonly counters: Readonly<Record<string, number>>;
 }
@@ -274,8 +307,10 @@ export interface Engine {
   /** Replaces what a name stands for; running tunnels keep theirs and retire. */
   setIdentity(identity: TlsIdentity): void;
   removeIdentity(name: string): void;
-  decideOutbound(id: ConnectionId, decision: OutboundDecision): void;
-  decideInbound(id: ConnectionId, decision: InboundDecision): void;
+  decideOutbound(id: ConnectionId, decision: OutboundDecision, reuse?: OutboundReuse): void;
+  decideInbound(id: ConnectionId, decision: InboundDecision, reuse?: InboundReuse): void;
+  /** From now on no answer of another epoch is given again. */
+  setEpoch(epoch: number): void;
   /** Resets these connections at both ends. */
   closeConnections(ids: readonly ConnectionId[], reason: CloseReason): void;
   /** Resolves when nothing is open any more or the deadline has passed and the rest was closed. */

@@ -11,6 +11,7 @@ import { identityOf } from '../mesh/workload.ts';
 import type { Connection } from './connection.ts';
 import type { DecisionContext } from './decide.ts';
 import { decideConnect, decideOutbound } from './decide.ts';
+import { filledTemplates } from './headers.ts';
 import type { OutboundRoute } from './route.ts';
 
 /** A pod of this node that is captured and takes connections. */
@@ -50,7 +51,7 @@ export function decideOutboundDirect(context: DirectContext, event: OutboundEven
     local: route.via,
     peerIdentity: decision.tlsIdentity,
     authority: decision.authority,
-    headers: decision.headers,
+    headers: filledTemplates(decision.headers, event.client, event.trace),
   };
   const { snapshot, picker, hasIdentity, hbonePort, keepSourceAddress, nowMs } = context;
   const shared = { snapshot, picker, hasIdentity, hbonePort, keepSourceAddress, nowMs };

@@ -23,12 +23,12 @@ import type { Connection, Party } from './connection.ts';
 import type { HeaderList } from './headers.ts';
 import {
   formatBaggage,
-  formatForwarded,
+  forwardedTemplate,
   headerOf,
-  newTraceparent,
   parseBaggage,
   parseForwarded,
   parseTraceparent,
+  traceparentTemplate,
 } from './headers.ts';
 import type { EndpointPicker } from './load-balancer.ts';
 import { routeConnect, routePlaintext } from './route-inbound.ts';
@@ -72,7 +72,6 @@ export function decideOutbound(context: DecisionContext, event: OutboundEvent): 
   if (route.kind === 'plain') return { decision: { kind: 'plain', to: route.to }, connection: base, route };
   if (!context.hasIdentity(own))
     return refuseOutbound(route, base, 'identity_error', `there is no valid certificate for ${own}`);
-  const traceparent = newTraceparent();
   const { service } = route.context;
   return {
     decision: {
@@ -83,8 +82,8 @@ export function decideOutbound(context: DecisionContext, event: OutboundEvent): 
       expectedIdentities: route.expectedIdentities,
       headers: [
         ['baggage', formatBaggage(source)],
-        ['forwarded', formatForwarded(client, service?.hostname)],
-        ['traceparent', traceparent],
+        ['forwarded', forwardedTemplate(service?.hostname)],
+        ['traceparent', traceparentTemplate],
       ],
     },
     connection: {
@@ -92,7 +91,7 @@ export function decideOutbound(context: DecisionContext, event: OutboundEvent): 
       security: 'mutual_tls',
       source: { ...base.source, identity: own },
       hboneAddress: route.via,
-      traceId: traceparent.slice(3, 35),
+      traceId: event.trace.slice(0, 32),
     },
     route,
   };
@@ -121,6 +120,24 @@ export function decideConnect(context: DecisionContext, event: ConnectEvent): In
   return admit(context, route, base, { sourceIp: event.peer.ip, sourceIdentity: identity }, [
     ['baggage', formatBaggage(workload)],
   ]);
+}
+
+/** The record of a request that was let in by the answer to an earlier one of the same tunnel, with the same authority. */
+export function readmit(
+  snapshot: MeshSnapshot,
+  event: ConnectEvent,
+  before: Connection,
+  nowMs: number,
+): Connection {
+  const traceparent = parseTraceparent(headerOf(event.headers, 'traceparent') ?? '');
+  const { traceId: _, ...rest } = before;
+  return {
+    ...rest,
+    id: event.id,
+    openedMs: nowMs,
+    source: tunnelSource(snapshot, before.destination.workload?.network ?? '', event),
+    ...(traceparent !== undefined && { traceId: traceparent.slice(3, 35) }),
+  };
 }
 
 export function decidePlaintext(context: DecisionContext, event: PlaintextEvent): InboundOutcome {

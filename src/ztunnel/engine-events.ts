@@ -1,5 +1,14 @@
 // Answers the engine: each question gets one decision, each connection one record, whatever happens in between.
-import type { ClosedEvent, CloseReason, Engine, EngineEvent, TunnelDownEvent } from '../engine/types.ts';
+import type {
+  ClosedEvent,
+  CloseReason,
+  ConnectEvent,
+  Engine,
+  EngineEvent,
+  OutboundEvent,
+  Reused,
+  TunnelDownEvent,
+} from '../engine/types.ts';
 import { formatSocketAddress } from '../mesh/address.ts';
 import type { PodSettings } from '../mesh/pod-settings.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
@@ -15,6 +24,7 @@ import { decideConnect, decideOutbound, decidePlaintext } from './decide.ts';
 import type { LocalPod } from './decide-direct.ts';
 import { decideOutboundDirect } from './decide-direct.ts';
 import type { EndpointPicker } from './load-balancer.ts';
+import { Reuse } from './reuse.ts';
 import type { TunnelMetrics } from './tunnel-metrics.ts';
 import { isOrderly } from './tunnel-metrics.ts';
 import type { Question } from './waiting-room.ts';
@@ -45,6 +55,7 @@ export interface EngineEventsOptions {
 export class EngineEvents {
   readonly #options: EngineEventsOptions;
   readonly #waiting: WaitingRoom;
+  readonly #reuse = new Reuse();
   readonly #peerLog: RateLimitedLog;
 
   constructor(options: EngineEventsOptions) {
@@ -58,6 +69,7 @@ export class EngineEvents {
         this.#refuse(question, 'no_route', `the workload of pod ${question.podId} is not known to the mesh`),
     });
     this.#peerLog = new RateLimitedLog({ clock });
+    options.engine.setEpoch(this.#reuse.epoch);
   }
 
   /** Questions that wait for a workload. */
@@ -69,7 +81,13 @@ export class EngineEvents {
     for (const event of events) this.#handleOne(event);
   }
 
-  /** To be called when workloads or settings have come. */
+  /** To be called when anything has changed that decisions are made from: workloads, policies, settings, certificates. */
+  meshChanged(): void {
+    this.#options.engine.setEpoch(this.#reuse.advance());
+    this.retryWaiting();
+  }
+
+  /** To be called when pods have come. */
   retryWaiting(): void {
     if (this.#waiting.size === 0) return;
     const { workloadOf } = this.#options;
@@ -85,8 +103,9 @@ export class EngineEvents {
     const { table, metrics, clock } = this.#options;
     switch (event.kind) {
       case 'outbound':
-      case 'plaintext':
       case 'connect':
+        return event.reused === undefined ? this.#ask(event) : this.#record(event, event.reused);
+      case 'plaintext':
         return this.#ask(event);
       case 'connected':
         return table.connected(event, clock.now());
@@ -124,17 +143,19 @@ export class EngineEvents {
     try {
       const context = this.#context(workload);
       if (question.kind === 'outbound') {
-        const outcome =
+        const outcome = this.#reuse.decideOutbound(context, question, (each) =>
           localPod === undefined
-            ? { ...decideOutbound(context, question), peer: undefined }
-            : { peer: undefined, ...decideOutboundDirect({ ...context, localPod }, question) };
+            ? decideOutbound(each, question)
+            : decideOutboundDirect({ ...each, localPod }, question),
+        );
         table.add(outcome.connection, outcome.peer);
-        engine.decideOutbound(question.id, outcome.decision);
+        engine.decideOutbound(question.id, outcome.decision, outcome.reuse);
       } else {
-        const { decision, connection } =
+        const outcome =
           question.kind === 'connect' ? decideConnect(context, question) : decidePlaintext(context, question);
-        table.add(connection);
-        engine.decideInbound(question.id, decision);
+        const reuse = question.kind === 'connect' ? this.#reuse.inbound(question, outcome) : undefined;
+        table.add(outcome.connection);
+        engine.decideInbound(question.id, outcome.decision, reuse);
       }
     } catch (error) {
       // A defect: one connection is refused, the others are served.
@@ -144,6 +165,37 @@ export class EngineEvents {
       this.#refuse(question, 'no_route', `no decision could be made: ${messageOf(error)}`);
     }
     metrics.decided((performance.now() - started) / 1000);
+  }
+
+  /** Takes note of a connection that the engine has let in by an earlier answer. */
+  #record(event: OutboundEvent | ConnectEvent, reused: Reused): void {
+    const { table, snapshot, clock } = this.#options;
+    if (table.full) return this.#cut(event, 'limit', 'the node has as many connections as it may');
+    const known =
+      event.kind === 'outbound'
+        ? this.#reuse.outbound(event, reused, clock.now())
+        : this.#reuse.connect(snapshot(), event, reused, clock.now());
+    if (known !== undefined && (!known.stale || event.kind === 'outbound')) table.add(known.connection);
+    else this.#askAgain(event);
+  }
+
+  /** What it was let in by has passed, or is forgotten: it stays only if it would be let in now. */
+  #askAgain(event: OutboundEvent | ConnectEvent): void {
+    const { table, workloadOf, engine } = this.#options;
+    const workload = workloadOf(event.podId);
+    if (workload === undefined) return this.#cut(event, 'no_route', 'its workload has left the mesh');
+    const context = this.#context(workload);
+    const { connection } =
+      event.kind === 'outbound' ? decideOutbound(context, event) : decideConnect(context, event);
+    const { refusal } = connection;
+    table.add(connection);
+    if (refusal !== undefined) engine.closeConnections([event.id], refusal.reason);
+  }
+
+  #cut(event: OutboundEvent | ConnectEvent, reason: CloseReason, message: string): void {
+    const { engine, table, clock } = this.#options;
+    table.add({ ...unroutedConnection(event, clock.now()), refusal: { reason, message } });
+    engine.closeConnections([event.id], reason);
   }
 
   #refuse(question: Question, reason: CloseReason, message: string): void {

@@ -95,6 +95,7 @@ export function queueFill(
   return {
     undecided: { used: stats.undecided, max: settings.undecidedTotal },
     waiting_for_workload: { used: ztunnel.waiting, max: settings.undecidedTotal },
+    remembered_answers: { used: stats.rememberedChoices, max: 16_384 },
     buffered_bytes: { used: stats.bufferedBytes, max: settings.bufferBytes },
     pods: { used: ztunnel.pods.size, max: settings.podsMax },
     connections: { used: ztunnel.table.size, max: ztunnel.table.max },

@@ -1,7 +1,6 @@
 // What travels in a CONNECT beside its authority: who the source is (`baggage`, W3C), where the connection came from
 // (`forwarded`, RFC 7239) and an id to find it in both logs (`traceparent`, W3C Trace Context). Peers may send
 // anything: what cannot be read is left out, never an error.
-import { randomFillSync } from 'node:crypto';
 import type { SocketAddress } from '../mesh/address.ts';
 import { formatSocketAddress, parseSocketAddress } from '../mesh/address.ts';
 import type { Workload, WorkloadType } from '../mesh/workload.ts';
@@ -75,10 +74,17 @@ export function parseBaggage(text: string): Baggage {
   return baggage;
 }
 
-/** `for="10.0.0.1:4711";host=cart.shop.svc`. */
-export function formatForwarded(source: SocketAddress, host?: string): string {
-  const forNode = `for="${formatSocketAddress(source)}"`;
-  return host === undefined ? forNode : `${forNode};host=${host}`;
+/** `for="10.0.0.1:4711";host=cart.shop.svc`, with a place for the client that the engine fills in. */
+export function forwardedTemplate(host?: string): string {
+  return host === undefined ? 'for="{client}"' : `for="{client}";host=${host}`;
+}
+
+/** Headers as the engine would send them. */
+export function filledTemplates(headers: HeaderList, client: SocketAddress, trace: string): HeaderList {
+  return headers.map(([name, value]) => [
+    name,
+    value.replace('{client}', formatSocketAddress(client)).replace('{trace}', trace),
+  ]);
 }
 
 export interface Forwarded {
@@ -104,18 +110,8 @@ export function parseForwarded(text: string): Forwarded {
   return forwarded;
 }
 
-/** A fresh id: `00-<32 hex>-<16 hex>-00`. Random bytes are drawn for 64 connections at a time. */
-export function newTraceparent(): string {
-  if (poolOffset + 24 > pool.length) {
-    randomFillSync(pool);
-    poolOffset = 0;
-  }
-  const hex = pool.toString('hex', poolOffset, (poolOffset += 24));
-  return `00-${hex.slice(0, 32)}-${hex.slice(32)}-00`;
-}
-
-const pool = Buffer.alloc(24 * 64);
-let poolOffset = pool.length;
+/** A place for the two ids that the engine draws for each connection. Not sampled. */
+export const traceparentTemplate = '00-{trace}-00';
 
 /** The header as received if it is well-formed (version 00, ids not all zero), else undefined. */
 export function parseTraceparent(text: string): string | undefined {

@@ -128,7 +128,7 @@ export class Ztunnel {
       auditIntervalMs: settings.auditInterval,
       ipv6: settings.ipv6,
       nodeAddresses: settings.nodeAddresses.map(parseIp).filter((ip) => ip !== undefined),
-      changed: () => this.#events.retryWaiting(),
+      changed: () => this.#events.meshChanged(),
       ...(random !== undefined && { random }),
     });
     this.balancer = new LoadBalancer({ clock, ...(random !== undefined && { random }) });
@@ -218,10 +218,11 @@ export class Ztunnel {
   #meshChanged(change: MeshChange): void {
     if (change === 'pods') this.pods.reconsider();
     else this.table.reauthorize(this.mesh.snapshot, (podId) => this.pods.settingsOf(podId)?.uid);
-    this.#events.retryWaiting();
+    this.#events.meshChanged();
   }
 
   #certificatesChanged(): void {
+    this.#events.meshChanged();
     const { expired } = this.identities;
     if (expired.length === 0) this.#certified.done();
     else

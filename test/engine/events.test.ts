@@ -23,6 +23,10 @@ function text(value: string): Buffer {
   return out;
 }
 
+function numbers(...values: readonly bigint[]): Buffer {
+  return Buffer.from(BigUint64Array.from(values).buffer);
+}
+
 function address(family: 4 | 6, port: number, bytes: readonly number[]): Buffer {
   const out = Buffer.alloc(20);
   out.writeUInt8(family, 0);
@@ -38,9 +42,11 @@ describe('the event decoder', () => {
     0,
     2 ** 52 + 3,
     Buffer.concat([
+      numbers(7n, 2n),
       address(4, 4321, [10, 0, 0, 1]),
       address(6, 80, [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9]),
       text('pod-a'),
+      text('4f-a1'),
     ]),
   );
 
@@ -52,6 +58,8 @@ describe('the event decoder', () => {
         podId: 'pod-a',
         client: { ip: '10.0.0.1', port: 4321 },
         originalDst: { ip: 'fd00::9', port: 80 },
+        trace: '4f-a1',
+        reused: { ticket: 7, choice: 2 },
       },
     ]);
   });
@@ -93,7 +101,7 @@ describe('the event decoder', () => {
 
   it('refuses a string that is longer than its record', () => {
     const broken = Buffer.from(outbound);
-    broken.writeUInt16LE(60_000, 24 + 40);
+    broken.writeUInt16LE(60_000, 24 + 16 + 40);
 
     assert.throws(() => decodeEvents(Buffer.concat([broken, outbound])), RangeError);
   });

@@ -22,6 +22,7 @@ export function outboundEvent(id: number, podId: string, client: string, origina
     podId,
     client: socketAddress(client),
     originalDst: socketAddress(originalDst),
+    trace: `${id.toString(16).padStart(32, 'a')}-${id.toString(16).padStart(16, 'b')}`,
   };
 }
 
@@ -31,7 +32,8 @@ export function plaintextEvent(
   client: string,
   originalDst: string,
 ): PlaintextEvent {
-  return { ...outboundEvent(id, podId, client, originalDst), kind: 'plaintext' };
+  const { trace: _, ...event } = outboundEvent(id, podId, client, originalDst);
+  return { ...event, kind: 'plaintext' };
 }
 
 export function connectEvent(

@@ -7,9 +7,11 @@ import type {
   EngineEventHandler,
   EngineStats,
   InboundDecision,
+  InboundReuse,
   Listeners,
   LiveBytes,
   OutboundDecision,
+  OutboundReuse,
   TlsIdentity,
 } from '../../src/engine/types.ts';
 
@@ -18,6 +20,9 @@ export class FakeEngine implements Engine {
   readonly identities = new Map<string, TlsIdentity>();
   readonly outbound = new Map<ConnectionId, OutboundDecision>();
   readonly inbound = new Map<ConnectionId, InboundDecision>();
+  readonly outboundReuse = new Map<ConnectionId, OutboundReuse>();
+  readonly inboundReuse = new Map<ConnectionId, InboundReuse>();
+  epoch = 0;
   readonly closeRequests: { readonly ids: readonly ConnectionId[]; readonly reason: CloseReason }[] = [];
   readonly removals: { readonly podId: string; readonly drainMs: number }[] = [];
   readonly bytes = new Map<ConnectionId, LiveBytes>();
@@ -55,12 +60,18 @@ export class FakeEngine implements Engine {
     this.identities.delete(name);
   }
 
-  decideOutbound(id: ConnectionId, decision: OutboundDecision): void {
+  decideOutbound(id: ConnectionId, decision: OutboundDecision, reuse?: OutboundReuse): void {
     this.outbound.set(id, decision);
+    if (reuse !== undefined) this.outboundReuse.set(id, reuse);
   }
 
-  decideInbound(id: ConnectionId, decision: InboundDecision): void {
+  decideInbound(id: ConnectionId, decision: InboundDecision, reuse?: InboundReuse): void {
     this.inbound.set(id, decision);
+    if (reuse !== undefined) this.inboundReuse.set(id, reuse);
+  }
+
+  setEpoch(epoch: number): void {
+    this.epoch = epoch;
   }
 
   closeConnections(ids: readonly ConnectionId[], reason: CloseReason): void {
@@ -79,6 +90,7 @@ export class FakeEngine implements Engine {
       tunnelsInbound: 0,
       tunnelsOutbound: 0,
       bufferedBytes: 0,
+      rememberedChoices: 0,
       counters: {},
     };
   }

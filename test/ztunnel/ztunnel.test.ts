@@ -198,6 +198,66 @@ describe('a node proxy', () => {
     assert.deepEqual(engine.closeRequests, [{ ids: [2], reason: 'denied' }]);
   });
 
+  it('records connections that the engine let in by an earlier answer, and no more once the mesh has changed', async () => {
+    await addPods();
+    addMesh();
+    engine.raise(
+      connectEvent({
+        id: 1,
+        podId: 'pod-cart',
+        authority: '10.0.2.1:8080',
+        peerIdentity: frontendId,
+      }),
+    );
+    const reuse = engine.inboundReuse.get(1);
+    assert.ok(reuse !== undefined);
+    assert.equal(reuse.epoch, engine.epoch);
+    const again = (id: number) =>
+      connectEvent({
+        id,
+        podId: 'pod-cart',
+        authority: '10.0.2.1:8080',
+        peerIdentity: frontendId,
+        reused: { ticket: reuse.ticket, choice: 0 },
+      });
+
+    engine.raise(again(2));
+
+    assert.equal(engine.inbound.has(2), false, 'it was not asked');
+    assert.deepEqual(
+      [...ztunnel.table.live()].map(({ connection }) => connection.id),
+      [1, 2],
+    );
+
+    controller.onPolicy({
+      policies: [policy({ name: 'deny', action: 'deny', rules: [{ clauses: [] }] })],
+      removed: [],
+    });
+    engine.raise(again(3));
+
+    assert.ok(engine.epoch > reuse.epoch);
+    assert.deepEqual(engine.closeRequests, [
+      { ids: [1, 2], reason: 'denied' },
+      { ids: [3], reason: 'denied' },
+    ]);
+  });
+
+  it('cuts a connection of a forgotten ticket that would not be let in', async () => {
+    await addPods();
+    addMesh();
+
+    engine.raise({
+      ...outboundEvent(1, 'pod-frontend', '10.0.1.1:40000', '10.0.9.9:15008'),
+      reused: { ticket: 4711, choice: 0 },
+    });
+    engine.raise({
+      ...outboundEvent(2, 'pod-frontend', '10.0.1.1:40000', '10.0.1.1:80'),
+      reused: { ticket: 4711, choice: 0 },
+    });
+
+    assert.deepEqual(engine.closeRequests, [{ ids: [2], reason: 'self_call' }]);
+  });
+
   it('gives a renewed certificate to the engine and touches no connection', async () => {
     addMesh();
     await addPods();

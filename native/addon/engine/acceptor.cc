@@ -7,6 +7,7 @@
 #include "captured.h"
 #include "engine.h"
 #include "inbound_tunnel.h"
+#include "outbound_stream.h"
 #include "sockets.h"
 
 namespace culvert {
@@ -96,9 +97,14 @@ void Acceptor::Capture(Fd fd, const Address& client) {
     return;
   }
   bool outbound = kind_ == Kind::kOutbound;
+  auto known = outbound ? pod->routes.Find(original, engine.epoch()) : nullptr;
+  size_t choice = known == nullptr ? 0 : known->Draw(loop_.random().Number());
+  // Two ids, as a traceparent has them.
+  std::string trace = outbound ? loop_.random().Hex(16) + '-' + loop_.random().Hex(8) : std::string();
   EventRecord event(outbound ? EventKind::kOutbound : EventKind::kPlaintext, id);
-  event.Socket(client).Socket(original).Text(pod->id);
-  if (!engine.events().Announce(std::move(event))) {
+  event.U64(known == nullptr ? 0 : known->reuse.ticket).U64(choice);
+  event.Socket(client).Socket(original).Text(pod->id).Text(trace);
+  if (!loop_.Announce(std::move(event), known != nullptr)) {
     engine.counters().Add(Counter::kEventQueueFull);
     engine.table().Release(id);
     ResetOnClose(fd.get());
@@ -106,8 +112,14 @@ void Acceptor::Capture(Fd fd, const Address& client) {
   }
   Origin origin{id, pod, loop_.now()};
   int error = engine.Admit(&fd, 0);
+  if (known != nullptr && error == 0) {
+    engine.counters().Add(Counter::kDecisionsReused);
+    const auto& decision = known->choices[choice].tunnel;
+    return OutboundStream::Route(loop_, {std::move(origin), std::move(fd), decision, client, std::move(trace), 0});
+  }
   // Owned by the loop's registry until it buries itself.
-  auto* captured = new Captured(loop_, std::move(origin), outbound, std::move(fd), client, original);
+  auto* captured =
+      new Captured(loop_, std::move(origin), outbound, std::move(fd), client, original, std::move(trace));
   if (error != 0) captured->Terminate(Reason::kLimit, static_cast<uint32_t>(error), EndedBy::kEngine);
 }
 

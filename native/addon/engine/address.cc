@@ -62,4 +62,11 @@ Address Address::LocalOf(int fd) {
   return FromSockaddr(storage);
 }
 
+std::string Address::Text() const {
+  char host[INET6_ADDRSTRLEN] = "";
+  inet_ntop(family, bytes, host, sizeof host);
+  std::string out = family == AF_INET6 ? '[' + std::string(host) + ']' : std::string(host);
+  return out + ':' + std::to_string(port);
+}
+
 }  // namespace culvert

@@ -29,6 +29,9 @@ struct Address {
   /** What one holder of addresses is given at least: the address in IPv4, the /64 in IPv6. As a map key. */
   std::string Network() const { return Host().substr(0, family == AF_INET6 ? 8 : std::string::npos); }
 
+  /** `10.0.0.1:80` or `[fd00::1]:80`. */
+  std::string Text() const;
+
   static Address FromSockaddr(const sockaddr_storage& in);
   /** `text` is a numeric address; an invalid one gives family 0. */
   static Address Parse(const std::string& text, uint16_t port);

@@ -7,8 +7,15 @@
 
 namespace culvert {
 
-Captured::Captured(Loop& loop, Origin origin, bool outbound, Fd fd, const Address& client, const Address& original)
-    : Connection(loop, std::move(origin)), outbound_(outbound), fd_(std::move(fd)), deadline_([this] {
+Captured::Captured(Loop& loop, Origin origin, bool outbound, Fd fd, const Address& client, const Address& original,
+                   std::string trace)
+    : Connection(loop, std::move(origin)),
+      outbound_(outbound),
+      fd_(std::move(fd)),
+      client_(client),
+      original_(original),
+      trace_(std::move(trace)),
+      deadline_([this] {
         loop_.engine().counters().Add(Counter::kDecisionTimeout);
         Terminate(Reason::kDecisionTimeout, 0, EndedBy::kEngine);
       }) {
@@ -37,10 +44,20 @@ void Captured::Decided() {
   pod()->undecided.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Captured::DecideTunnel(TunnelDecision decision) {
+void Captured::Remember(std::shared_ptr<const ReusableRoute> route) {
+  if (!outbound_ || route->reuse.epoch != loop_.engine().epoch()) return;
+  Pod& pod = *this->pod();
+  if (pod.removed) return;
+  if (!pod.routes.Remember(original_, std::move(route), loop_.engine().route_budget())) {
+    loop_.engine().counters().Add(Counter::kRouteCacheFull);
+  }
+  if (!pod.routes.linked()) loop_.route_caches().PushBack(&pod.routes);
+}
+
+void Captured::DecideTunnel(std::shared_ptr<const TunnelDecision> decision) {
   if (finished() || !outbound_) return;
   Decided();
-  OutboundStream::Route(loop_, {HandOver(), std::move(fd_), std::move(decision), 0});
+  OutboundStream::Route(loop_, {HandOver(), std::move(fd_), std::move(decision), client_, std::move(trace_), 0});
 }
 
 void Captured::DecidePlain(const Address& to) {
@@ -50,11 +67,11 @@ void Captured::DecidePlain(const Address& to) {
   relay->DialOut(to);
 }
 
-void Captured::DecideDeliver(DeliverDecision decision) {
+void Captured::DecideDeliver(std::shared_ptr<const DeliverDecision> decision) {
   if (finished() || outbound_) return;
   Decided();
   auto* relay = new Relay(loop_, HandOver(), std::move(fd_), std::move(claim_));
-  relay->DialApplication(relay->pod(), decision);
+  relay->DialApplication(relay->pod(), *decision);
 }
 
 void Captured::DecideDirect(const std::shared_ptr<Pod>& target, const DeliverDecision& decision) {

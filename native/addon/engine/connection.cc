@@ -22,7 +22,7 @@ void Connection::Finish(Reason reason, uint32_t detail, EndedBy by, bool after_e
       .U8(after_end ? 1 : 0);
   Engine& engine = loop_.engine();
   engine.table().Release(origin_.id);
-  engine.events().Report(std::move(event));
+  loop_.Report(std::move(event));
   loop_.Bury(std::unique_ptr<Mortal>(this));
 }
 
@@ -38,7 +38,7 @@ void Connection::ReportConnected(TunnelId tunnel, bool is_new, const std::string
                                  const Headers& headers) {
   EventRecord event(EventKind::kConnected, origin_.id);
   event.U64(tunnel).U64((Now() - origin_.started) / 1000).U8(is_new ? 1 : 0).Text(peer_identity).Pairs(headers);
-  loop_.engine().events().Report(std::move(event));
+  loop_.Report(std::move(event));
 }
 
 }  // namespace culvert

@@ -34,9 +34,11 @@ class Connection : public Mortal, public RegistryNode {
   virtual void Terminate(Reason reason, uint32_t detail, EndedBy by) = 0;
 
   // Decisions; a form that does not wait for one ignores it.
-  virtual void DecideTunnel(TunnelDecision) {}
+  /** The next connections to the same destination may have this answer too. */
+  virtual void Remember(std::shared_ptr<const ReusableRoute>) {}
+  virtual void DecideTunnel(std::shared_ptr<const TunnelDecision>) {}
   virtual void DecidePlain(const Address&) {}
-  virtual void DecideDeliver(DeliverDecision) {}
+  virtual void DecideDeliver(std::shared_ptr<const DeliverDecision>) {}
   virtual void DecideDirect(const std::shared_ptr<Pod>& /* target */, const DeliverDecision&) {}
   /** `status`: the HTTP status for a peer, or the detail of `closed` for an application's connection. */
   virtual void DecideRefuse(Reason, int /* status */) {}

@@ -20,6 +20,7 @@ const char* CounterName(Counter counter) {
     case Counter::kTunnelsPerNetwork: return "tunnels_per_network";
     case Counter::kFailedHandshakesPerSource: return "failed_handshakes_per_source";
     case Counter::kRefusedRequests: return "refused_requests";
+    case Counter::kRouteCacheFull: return "route_cache";
     case Counter::kHandshakeTimeout: return "handshake_timeout";
     case Counter::kHandshakeFailed: return "handshake_failed";
     case Counter::kPrefaceTimeout: return "preface_timeout";
@@ -45,6 +46,7 @@ const char* CounterName(Counter counter) {
     case Counter::kIdentityMissing: return "identity_missing";
     case Counter::kRetriedStreams: return "retried_streams";
     case Counter::kStalledStreamReset: return "stalled_stream_reset";
+    case Counter::kDecisionsReused: return "decisions_reused";
     case Counter::kLastBound:
     case Counter::kCount: break;
   }

@@ -26,6 +26,7 @@ enum class Counter : uint8_t {
   kTunnelsPerNetwork,
   kFailedHandshakesPerSource,
   kRefusedRequests,
+  kRouteCacheFull,
   kLastBound,
   // Violations and failures.
   kHandshakeTimeout,
@@ -53,6 +54,8 @@ enum class Counter : uint8_t {
   kIdentityMissing,
   kRetriedStreams,
   kStalledStreamReset,
+  // Of interest beside them.
+  kDecisionsReused,
   kCount,
 };
 

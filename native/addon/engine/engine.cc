@@ -166,6 +166,10 @@ void Engine::EndPod(const std::shared_ptr<Pod>& pod, int drain_ms) {
   for (auto& each : loops_) {
     each->PostAlways(Task([pod, drain_ms](Loop& loop) {
       pod->removed = true;
+      if (loop.index() == pod->thread) {
+        pod->routes.Clear();
+        pod->routes.Unlink();
+      }
       for (auto* node = loop.tunnels().front(); node != nullptr; node = loop.tunnels().next(node)) {
         auto* tunnel = static_cast<Tunnel*>(node);
         if (tunnel->pod() == pod) tunnel->Retire();
@@ -230,8 +234,14 @@ void Engine::Execute(Loop& at, ConnectionId id, Command command) {
   }));
 }
 
+bool Engine::RememberRoute(ConnectionId id, ReusableRoute route) {
+  auto shared = std::make_shared<const ReusableRoute>(std::move(route));
+  return Tell(id, [shared = std::move(shared)](Connection& connection) { connection.Remember(shared); });
+}
+
 bool Engine::DecideTunnel(ConnectionId id, TunnelDecision decision) {
-  return Tell(id, [decision = std::move(decision)](Connection& connection) { connection.DecideTunnel(decision); });
+  auto shared = std::make_shared<const TunnelDecision>(std::move(decision));
+  return Tell(id, [shared = std::move(shared)](Connection& connection) { connection.DecideTunnel(shared); });
 }
 
 bool Engine::DecidePlain(ConnectionId id, const Address& to) {
@@ -239,7 +249,8 @@ bool Engine::DecidePlain(ConnectionId id, const Address& to) {
 }
 
 bool Engine::DecideDeliver(ConnectionId id, DeliverDecision decision) {
-  return Tell(id, [decision = std::move(decision)](Connection& connection) { connection.DecideDeliver(decision); });
+  auto shared = std::make_shared<const DeliverDecision>(std::move(decision));
+  return Tell(id, [shared = std::move(shared)](Connection& connection) { connection.DecideDeliver(shared); });
 }
 
 bool Engine::DecideDirect(ConnectionId id, const std::string& pod, DeliverDecision decision) {
@@ -263,6 +274,16 @@ void Engine::Close(ConnectionId id, Reason reason) {
       .PostAlways(Task([this, id, command = std::move(command)](Loop& loop) mutable {
         Execute(loop, id, std::move(command));
       }));
+}
+
+void Engine::SetEpoch(uint64_t epoch) {
+  epoch_.store(epoch, std::memory_order_release);
+  if (stopped_ || route_budget_.held() == 0) return;
+  for (auto& each : loops_) {
+    each->PostAlways(Task([](Loop& loop) {
+      while (RouteCache* cache = loop.route_caches().PopFront()) cache->Clear();
+    }));
+  }
 }
 
 void Engine::Drain(int deadline_ms) {

@@ -43,6 +43,8 @@ class Engine {
   void RemoveIdentity(const std::string& name);
 
   // False: the owner's queue is full, say it again later.
+  /** To be called before the decision about the connection itself. */
+  bool RememberRoute(ConnectionId id, ReusableRoute route);
   bool DecideTunnel(ConnectionId id, TunnelDecision decision);
   bool DecidePlain(ConnectionId id, const Address& to);
   bool DecideDeliver(ConnectionId id, DeliverDecision decision);
@@ -50,6 +52,8 @@ class Engine {
   bool DecideDirect(ConnectionId id, const std::string& pod, DeliverDecision decision);
   bool DecideRefuse(ConnectionId id, Reason reason, int status);
   void Close(ConnectionId id, Reason reason);
+  /** From now on no decision that was made in another epoch is given again. */
+  void SetEpoch(uint64_t epoch);
   /**
    * Takes no pod any more. Reports `drained` when nothing is open; what is left at the deadline is closed, whatever it
    * belongs to. Again: an earlier deadline counts.
@@ -74,6 +78,8 @@ class Engine {
   IdentityStore& identities() { return identities_; }
   Pool& pool() { return pool_; }
   SourceLimits& sources() { return sources_; }
+  RouteBudget& route_budget() { return route_budget_; }
+  uint64_t epoch() const { return epoch_.load(std::memory_order_acquire); }
 
  private:
   using Command = std::function<void(Connection&)>;
@@ -93,6 +99,8 @@ class Engine {
   IdentityStore identities_;
   SourceLimits sources_;
   Descriptors descriptors_;
+  RouteBudget route_budget_;
+  std::atomic<uint64_t> epoch_{0};
   Pool pool_;
   std::vector<std::unique_ptr<Loop>> loops_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;

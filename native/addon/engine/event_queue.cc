@@ -2,33 +2,40 @@
 
 namespace culvert {
 
-bool EventQueue::Announce(EventRecord record) {
+bool EventQueue::Announce(EventRecord record, bool soon) {
   std::unique_lock<std::mutex> lock(mutex_);
   if (records_.size() >= kRecordsMax || bytes_ >= kBytesMax) {
     full_.store(true, std::memory_order_relaxed);
     return false;
   }
-  Put(record.Finish());
-  bool wake = !wake_pending_;
-  wake_pending_ = true;
+  bool wake = Put(record.Finish(), soon);
   lock.unlock();
   if (wake) wake_();
   return true;
 }
 
-void EventQueue::Report(EventRecord record) {
+void EventQueue::Report(EventRecord record, bool soon) {
   std::unique_lock<std::mutex> lock(mutex_);
-  Put(record.Finish());
-  bool wake = !wake_pending_;
-  wake_pending_ = true;
+  bool wake = Put(record.Finish(), soon);
   lock.unlock();
   if (wake) wake_();
 }
 
-void EventQueue::Put(std::vector<uint8_t> record) {
+void EventQueue::Wake() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (records_.empty() || wake_pending_) return;
+  wake_pending_ = true;
+  lock.unlock();
+  wake_();
+}
+
+bool EventQueue::Put(std::vector<uint8_t> record, bool soon) {
   bytes_ += record.size();
   records_.push_back(std::move(record));
   if (records_.size() >= kRecordsMax || bytes_ >= kBytesMax) full_.store(true, std::memory_order_relaxed);
+  if (wake_pending_ || (soon && records_.size() < kGather)) return false;
+  wake_pending_ = true;
+  return true;
 }
 
 bool EventQueue::Take(size_t max, std::vector<uint8_t>* out) {

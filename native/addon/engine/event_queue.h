@@ -17,10 +17,15 @@ class EventQueue {
   /** `wake` is called from any thread when there is something to take and no wake is pending. */
   explicit EventQueue(std::function<void()> wake) : wake_(std::move(wake)) {}
 
-  /** An event that announces something new. False, and nothing is queued, when the queue is full. */
-  bool Announce(EventRecord record);
+  /**
+   * An event that announces something new. False, and nothing is queued, when the queue is full. With `soon` it wakes
+   * nobody by itself, unless many have gathered: the caller sees to it that Wake() is called before long.
+   */
+  bool Announce(EventRecord record, bool soon = false);
   /** An event about something that TypeScript already knows. */
-  void Report(EventRecord record);
+  void Report(EventRecord record, bool soon = false);
+  /** Wakes if something waits and no wake is pending. */
+  void Wake();
   /** True while new connections should wait in the kernel's backlog. */
   bool full() const { return full_.load(std::memory_order_relaxed); }
   /** Appends up to `max` records to `out`. True if more are left; else the next event wakes again. */
@@ -29,8 +34,11 @@ class EventQueue {
  private:
   static constexpr size_t kRecordsMax = 8192;
   static constexpr size_t kBytesMax = 8 << 20;
+  /** So many wake by themselves: a batch as large as TypeScript takes at once without others waiting long. */
+  static constexpr size_t kGather = 256;
 
-  void Put(std::vector<uint8_t> record);
+  /** True if the caller has to wake. */
+  bool Put(std::vector<uint8_t> record, bool soon);
 
   std::function<void()> wake_;
   std::mutex mutex_;

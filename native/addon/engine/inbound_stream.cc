@@ -39,16 +39,17 @@ void InboundStream::Decided() {
   inbound_.Decided(announced_);
 }
 
-void InboundStream::DecideDeliver(DeliverDecision decision) {
+void InboundStream::DecideDeliver(std::shared_ptr<const DeliverDecision> decision) {
   if (finished() || !undecided_) return;
   Decided();
-  if (pod()->IsListenerPort(decision.to.port)) return Answer(503, Reason::kSelfCall, 0, EndedBy::kEngine);
-  headers_ = std::move(decision.headers);
+  if (decision->reuse.ticket != 0) inbound_.Remember(decision);
+  if (pod()->IsListenerPort(decision->to.port)) return Answer(503, Reason::kSelfCall, 0, EndedBy::kEngine);
+  decision_ = std::move(decision);
   int error;
   {
     NetnsScope scope(pod()->netns.get(), loop_.own_netns());
     error = scope.error() != 0 ? scope.error()
-                               : DialApplication(decision.to, decision.source, *pod()->ports, &fd_, &claim_);
+                               : DialApplication(decision_->to, decision_->source, *pod()->ports, &fd_, &claim_);
   }
   error = loop_.engine().Admit(&fd_, error);
   if (error == 0) error = loop_.Watch(fd_.get(), this, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
@@ -62,8 +63,8 @@ void InboundStream::OnEarlyReady(uint32_t) {
   if (error != 0) return Answer(503, Reason::kConnectFailed, static_cast<uint32_t>(error), EndedBy::kTarget);
   if (tunnel_ == nullptr) return;
   deadline_.Cancel();
-  tunnel_->h2().Accept(stream_id_, headers_, this);
-  headers_ = {};
+  tunnel_->h2().Accept(stream_id_, decision_->headers, this);
+  decision_ = nullptr;
   ReportConnected(tunnel_->id(), false, tunnel_->peer_identity(), {});
   Opened();
 }

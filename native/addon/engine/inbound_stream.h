@@ -13,7 +13,7 @@ class InboundStream : public TunnelStream {
   InboundStream(Loop& loop, Origin origin, InboundTunnel& tunnel, int32_t stream, size_t announced);
   ~InboundStream() override;
 
-  void DecideDeliver(DeliverDecision decision) override;
+  void DecideDeliver(std::shared_ptr<const DeliverDecision> decision) override;
   void DecideRefuse(Reason reason, int http_status) override;
   void Terminate(Reason reason, uint32_t detail, EndedBy by) override;
 
@@ -27,7 +27,8 @@ class InboundStream : public TunnelStream {
   void Answer(int status, Reason reason, uint32_t detail, EndedBy by);
 
   InboundTunnel& inbound_;
-  Headers headers_;
+  /** Until the application has answered. */
+  std::shared_ptr<const DeliverDecision> decision_;
   SourcePorts::Claim claim_;
   Timer deadline_;
   /** Bytes of the request that TypeScript was told. */

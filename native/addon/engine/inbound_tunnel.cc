@@ -70,12 +70,18 @@ void InboundTunnel::OnRequest(int32_t stream, const std::string& authority, cons
     if (id == 0) {
       bound = Counter::kConnectionTableFull;
     } else {
+      auto known = deliveries_.Find(authority, engine.epoch());
       EventRecord event(EventKind::kConnect, id);
-      event.Socket(peer_).Socket(local_).Text(pod_->id).Text(peer_identity()).Text(authority).Pairs(headers);
-      if (engine.events().Announce(std::move(event))) {
+      event.U64(known == nullptr ? 0 : known->reuse.ticket).Socket(peer_).Socket(local_).Text(pod_->id);
+      event.Text(peer_identity()).Text(authority).Pairs(headers);
+      if (loop_.Announce(std::move(event), known != nullptr)) {
         ++undecided_;
         undecided_bytes_ += bytes;
         auto* request = new InboundStream(loop_, {id, pod_, loop_.now()}, *this, stream, bytes);
+        if (known != nullptr) {
+          engine.counters().Add(Counter::kDecisionsReused);
+          request->DecideDeliver(std::move(known));
+        }
         if (ended) request->OnPeerEnded();
         return;
       }
@@ -102,6 +108,10 @@ Counter InboundTunnel::BoundOf(size_t bytes) {
 void InboundTunnel::Decided(size_t bytes) {
   --undecided_;
   undecided_bytes_ -= bytes;
+}
+
+void InboundTunnel::Remember(const std::shared_ptr<const DeliverDecision>& decision) {
+  if (decision->reuse.epoch == loop_.engine().epoch()) deliveries_.Remember(decision->authority, decision);
 }
 
 void InboundTunnel::Retire() {

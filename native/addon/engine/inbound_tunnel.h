@@ -1,6 +1,7 @@
 // A tunnel that a peer dialled, and the CONNECT requests in it.
 #pragma once
 
+#include "delivery_cache.h"
 #include "tunnel.h"
 
 namespace culvert {
@@ -18,6 +19,8 @@ class InboundTunnel : public Tunnel, public HandshakeNode {
   const Address& local() const { return local_; }
   /** A request of so many announced bytes waits no more. */
   void Decided(size_t bytes);
+  /** Later requests with the same authority may have this answer too. */
+  void Remember(const std::shared_ptr<const DeliverDecision>& decision);
   /** A request was answered with something else than 200. */
   void Refused() { refusals_.Take(loop_.now()); }
 
@@ -51,6 +54,7 @@ class InboundTunnel : public Tunnel, public HandshakeNode {
   Counter BoundOf(size_t bytes);
 
   Address local_;
+  DeliveryCache deliveries_;
   int undecided_ = 0;
   size_t undecided_bytes_ = 0;
   /** Refusals cost as much as what is served: who is refused again and again is not asked about for a while. */

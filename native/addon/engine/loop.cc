@@ -26,6 +26,7 @@ Loop::Loop(Engine& engine, int index)
       now_(Now()),
       wheel_(now_),
       second_([this] { EverySecond(); }),
+      events_due_([this] { engine_.events().Wake(); }),
       cipher_scratch_(new uint8_t[kScratchBytes]),
       plain_scratch_(new uint8_t[16 + kScratchBytes]) {}
 
@@ -93,6 +94,18 @@ void Loop::Unwatch(int fd) { epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr)
 void Loop::After(int ms, std::function<void()> what) {
   delayed_.push_back(std::make_unique<Timer>(std::move(what)));
   Arm(*delayed_.back(), ms);
+}
+
+bool Loop::Announce(EventRecord event, bool soon) {
+  EventQueue& events = engine_.events();
+  if (!events.Announce(std::move(event), soon)) return false;
+  if (soon && !events_due_.armed()) Arm(events_due_, 0);
+  return true;
+}
+
+void Loop::Report(EventRecord event) {
+  engine_.events().Report(std::move(event), true);
+  if (!events_due_.armed()) Arm(events_due_, 0);
 }
 
 void Loop::Main() {

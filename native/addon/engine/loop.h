@@ -11,11 +11,14 @@
 #include <thread>
 #include <vector>
 
+#include "event_record.h"
 #include "fd.h"
 #include "handshake_queue.h"
 #include "list.h"
 #include "netns.h"
 #include "output_buffer.h"
+#include "random_bytes.h"
+#include "route_cache.h"
 #include "task.h"
 #include "timer_wheel.h"
 #include "types.h"
@@ -90,6 +93,10 @@ class Loop {
   void After(int ms, std::function<void()> what);
   /** Ends every connection and tunnel of this thread. */
   void CloseConnections(Reason reason);
+  /** See EventQueue: with `soon` the event waits up to two ticks of the timers, for others to come with it. */
+  bool Announce(EventRecord event, bool soon);
+  /** About something that is known; nobody waits for an answer. */
+  void Report(EventRecord event);
   void Bury(std::unique_ptr<Mortal> dead) { dead_.push_back(std::move(dead)); }
 
   Engine& engine() { return engine_; }
@@ -108,6 +115,9 @@ class Loop {
   /** Connections and tunnels of this thread. */
   List<RegistryNode>& connections() { return connections_; }
   List<RegistryNode>& tunnels() { return tunnels_; }
+  /** Caches of pods of this thread that hold something. */
+  List<RouteCache>& route_caches() { return route_caches_; }
+  RandomBytes& random() { return random_; }
   std::atomic<int> tunnel_count{0};
   HandshakeQueue handshakes;
 
@@ -128,6 +138,7 @@ class Loop {
   Nanos now_;
   TimerWheel wheel_;
   Timer second_;
+  Timer events_due_;
   bool stopping_ = false;
   int handshake_steps_ = 0;
 
@@ -143,6 +154,8 @@ class Loop {
   List<Runnable> run_queue_;
   List<Flushable> dirty_;
   std::vector<std::unique_ptr<Mortal>> dead_;
+  RandomBytes random_;
+  List<RouteCache> route_caches_;
   List<RegistryNode> connections_;
   List<RegistryNode> tunnels_;
 };

@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "engine.h"
 #include "outbound_tunnel.h"
@@ -10,10 +11,16 @@
 
 namespace culvert {
 
+template <typename F>
+static void ReplaceIn(std::string* value, const char* name, F text) {
+  size_t at = value->find(name);
+  if (at != std::string::npos) value->replace(at, strlen(name), text());
+}
+
 void OutboundStream::Route(Loop& from, Routed routed) {
   Engine& engine = from.engine();
   Reason reason = Reason::kTunnelLost;
-  auto share = engine.pool().Pick(routed.origin.pod, routed.decision, &reason);
+  auto share = engine.pool().Pick(routed.origin.pod, *routed.decision, &reason);
   if (share == nullptr) {
     auto* failed = new OutboundStream(from, std::move(routed));
     failed->Terminate(reason, 0, EndedBy::kEngine);
@@ -45,6 +52,8 @@ void OutboundStream::Adopt(Loop& loop, Routed routed, std::shared_ptr<TunnelShar
 OutboundStream::OutboundStream(Loop& loop, Routed routed)
     : TunnelStream(loop, std::move(routed.origin), Direction::kOutbound),
       decision_(std::move(routed.decision)),
+      client_(routed.client),
+      trace_(std::move(routed.trace)),
       attempts_(routed.attempts),
       deadline_([this] { Terminate(Reason::kConnectFailed, ETIMEDOUT, EndedBy::kEngine); }) {
   fd_ = std::move(routed.fd);
@@ -58,9 +67,18 @@ OutboundStream::~OutboundStream() = default;
 void OutboundStream::Request(OutboundTunnel& tunnel) {
   tunnel_ = &tunnel;
   is_new_ = tunnel.TakeNew();
-  stream_id_ = tunnel.h2().SubmitConnect(decision_.authority, decision_.headers, this);
+  stream_id_ = tunnel.h2().SubmitConnect(decision_->authority, RequestHeaders(), this);
   if (stream_id_ < 0) return Retry();
   loop_.Arm(deadline_, loop_.engine().options().timeouts.connect_response_ms);
+}
+
+Headers OutboundStream::RequestHeaders() const {
+  Headers headers = decision_->headers;
+  for (auto& [name, value] : headers) {
+    ReplaceIn(&value, "{client}", [this] { return client_.Text(); });
+    ReplaceIn(&value, "{trace}", [this] { return trace_; });
+  }
+  return headers;
 }
 
 bool OutboundStream::Sent() const { return tunnel_ == nullptr || tunnel_->h2().Exists(stream_id_); }
@@ -77,7 +95,8 @@ void OutboundStream::OnResponse(int status, const Headers& headers) {
     return Terminate(reason, static_cast<uint32_t>(status), EndedBy::kTarget);
   }
   ReportConnected(tunnel_->id(), is_new_, tunnel_->peer_identity(), headers);
-  decision_ = {};
+  decision_ = nullptr;
+  trace_ = {};
   Opened();
 }
 
@@ -108,7 +127,7 @@ void OutboundStream::Retry() {
   static_cast<MemberNode*>(this)->Unlink();
   GiveBack();
   loop_.Unwatch(fd_.get());
-  Route(loop_, {HandOver(), std::move(fd_), std::move(decision_), attempts_ + 1});
+  Route(loop_, {HandOver(), std::move(fd_), std::move(decision_), client_, std::move(trace_), attempts_ + 1});
 }
 
 void OutboundStream::Terminate(Reason reason, uint32_t detail, EndedBy by) {

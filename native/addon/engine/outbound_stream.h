@@ -14,7 +14,9 @@ class OutboundStream : public TunnelStream {
   struct Routed {
     Origin origin;
     Fd fd;
-    TunnelDecision decision;
+    std::shared_ptr<const TunnelDecision> decision;
+    Address client;
+    std::string trace;
     int attempts = 0;
   };
 
@@ -45,9 +47,13 @@ class OutboundStream : public TunnelStream {
   static constexpr int kAttemptsMax = 6;
 
   static void Adopt(Loop& loop, Routed routed, std::shared_ptr<TunnelShare> share);
+  Headers RequestHeaders() const;
   void GiveBack();
 
-  TunnelDecision decision_;
+  /** Until the answer has come. */
+  std::shared_ptr<const TunnelDecision> decision_;
+  Address client_;
+  std::string trace_;
   int attempts_;
   std::shared_ptr<TunnelShare> share_;
   Timer deadline_;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fd.h"
+#include "route_cache.h"
 #include "source_ports.h"
 
 namespace culvert {
@@ -28,6 +29,9 @@ struct Pod {
   int hbone_number = -1;
   /** Owned by that thread. */
   std::unique_ptr<Acceptor> acceptors[3];
+
+  /** Of outbound connections; that thread's alone. */
+  RouteCache routes;
 
   std::shared_ptr<SourcePorts> ports = std::make_shared<SourcePorts>();
   std::atomic<int> undecided{0};

@@ -200,7 +200,7 @@ void Tunnel::Up() {
   silent_since_ = loop_.now();
   EventRecord event(EventKind::kTunnelUp, id_);
   event.U64((Now() - started_) / 1000).U8(static_cast<uint8_t>(direction_)).Socket(peer_).Text(pod_->id).Text(peer_identity());
-  loop_.engine().events().Report(std::move(event));
+  loop_.Report(std::move(event));
   h2_->Ping();
   ping_awaited_ = true;
   ping_sent_ = loop_.now();
@@ -212,9 +212,9 @@ void Tunnel::ReportDown(Reason reason, uint32_t detail, const std::string& messa
   event.U8(static_cast<uint8_t>(direction_)).Socket(peer_).Text(pod_->id).Text(peer_identity()).Text(message);
   // A flood of strangers must not fill the queue; a tunnel that TypeScript knows gets its end.
   if (up_reported_) {
-    loop_.engine().events().Report(std::move(event));
+    loop_.Report(std::move(event));
   } else {
-    loop_.engine().events().Announce(std::move(event));
+    loop_.Announce(std::move(event), true);
   }
   while (auto* node = streams_.front()) {
     auto* stream = static_cast<TunnelStream*>(node);

@@ -81,11 +81,19 @@ struct Options {
   Timeouts timeouts;
 };
 
+/** A decision with a ticket may be given again, for as long as the epoch is the engine's. */
+struct Reuse {
+  /** 0: only this once. */
+  uint64_t ticket = 0;
+  uint64_t epoch = 0;
+};
+
 struct TunnelDecision {
   Address via;
   std::string authority;
   std::string tls_identity;
   std::vector<std::string> expected_identities;
+  /** In values `{client}` stands for the client's address, `{trace}` for the two ids of a traceparent. */
   Headers headers;
 };
 
@@ -94,6 +102,9 @@ struct DeliverDecision {
   /** Family 0: the kernel chooses. The port is ignored. */
   Address source;
   Headers headers;
+  Reuse reuse;
+  /** Of the request; needed where it may be given again. */
+  std::string authority;
 };
 
 struct IdentityMaterial {
