@@ -20,15 +20,21 @@ export async function installModules() {
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
     // npm's own patience without a network is minutes.
     args.push('--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000');
-    const own = process.env.npm_execpath;
-    return own !== undefined && existsSync(own) && own.endsWith('.js')
-      ? quietly(process.execPath, [own, ...args], { cwd: root })
-      : quietly('npm', args, { cwd: root });
+    const [file, all] = npmCommand(args);
+    return quietly(file, all, { cwd: root });
   });
   if (!existsSync(bundledNode))
     throw new SetupError(
       `npm did not install node-linux-${process.arch}: run \`npm ci --include=optional\` and look for errors`,
     );
+}
+
+/** Program and arguments of npm: the one that runs us, if it does. */
+export function npmCommand(args) {
+  const own = process.env.npm_execpath;
+  return own !== undefined && existsSync(own) && own.endsWith('.js')
+    ? [process.execPath, [own, ...args]]
+    : ['npm', args];
 }
 
 /**

