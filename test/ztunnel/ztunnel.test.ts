@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { ip } from '../../src/mesh/address.ts';
 import type { PodSettings } from '../../src/mesh/pod-settings.ts';
 import { noExclusions } from '../../src/mesh/pod-settings.ts';
-import { silentLogger } from '../../src/runtime/logger.ts';
-import { createMetrics } from '../../src/runtime/metrics.ts';
-import { Readiness } from '../../src/runtime/readiness.ts';
 import { adminRoutes, configDump, why } from '../../src/ztunnel/admin.ts';
-import type { ControlHandlers } from '../../src/ztunnel/mesh-state.ts';
-import type { PodSession } from '../../src/ztunnel/pods/pod-source.ts';
-import { ztunnelSettings } from '../../src/ztunnel/settings.ts';
-import type { ZtunnelSettings } from '../../src/ztunnel/settings.ts';
 import { statusOf } from '../../src/ztunnel/status.ts';
-import { Ztunnel } from '../../src/ztunnel/ztunnel.ts';
 import { closedEvent, connectedEvent, connectEvent, outboundEvent } from '../support/engine-events.ts';
 import { eventually } from '../support/eventually.ts';
-import { FakeCapture } from '../support/fake-capture.ts';
-import { FakeCertificates } from '../support/fake-certificates.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import { FakeEngine } from '../support/fake-engine.ts';
 import { policy, service, workload } from '../support/mesh-objects.ts';
+import type { TestZtunnel } from '../support/ztunnel.ts';
+import { startTestZtunnel } from '../support/ztunnel.ts';
 
 const cart = workload({
   name: 'cart',
@@ -47,69 +34,26 @@ function settingsOf(name: string): PodSettings {
 }
 
 describe('a node proxy', () => {
-  let directory: string;
-  let engine: FakeEngine;
-  let capture: FakeCapture;
-  let certificates: FakeCertificates;
-  let clock: FakeClock;
-  let readiness: Readiness;
-  let metrics: ReturnType<typeof createMetrics>;
-  let controller: ControlHandlers;
-  let agent: PodSession;
-  let ztunnel: Ztunnel;
+  let test: TestZtunnel;
+  let engine: TestZtunnel['engine'];
+  let capture: TestZtunnel['capture'];
+  let certificates: TestZtunnel['certificates'];
+  let clock: TestZtunnel['clock'];
+  let readiness: TestZtunnel['readiness'];
+  let metrics: TestZtunnel['metrics'];
+  let controller: TestZtunnel['controller'];
+  let agent: TestZtunnel['agent'];
+  let ztunnel: TestZtunnel['ztunnel'];
 
   beforeEach(async () => {
-    directory = mkdtempSync(join(tmpdir(), 'culvert-ztunnel-'));
-    writeFileSync(join(directory, 'netns'), '');
-    engine = new FakeEngine();
-    capture = new FakeCapture();
-    certificates = new FakeCertificates({ issueAtOnce: true });
-    clock = new FakeClock();
-    readiness = new Readiness();
-    metrics = createMetrics({ processMetrics: false });
-    const fallbacks = Object.entries(ztunnelSettings).map(([name, { fallback }]) => [name, fallback]);
-    ztunnel = await Ztunnel.start({
-      settings: Object.fromEntries(fallbacks) as ZtunnelSettings,
-      createEngine: engine.create,
-      capture,
-      connect: (handlers) => {
-        controller = handlers;
-        return {
-          start: () => undefined,
-          status: () => ({
-            state: 'connected',
-            synced: true,
-            resources: { addresses: 3, policies: 0, pods: 2 },
-            nacks: 0,
-          }),
-          close: () => Promise.resolve(),
-        };
-      },
-      certificates,
-      podSources: [
-        {
-          start: (open) => {
-            agent = open();
-            return Promise.resolve();
-          },
-          close: () => Promise.resolve(),
-        },
-      ],
-      logger: silentLogger,
-      metrics,
-      readiness,
-      clock,
-      random: () => 0,
-    });
+    test = await startTestZtunnel();
+    ({ engine, capture, certificates, clock, readiness, metrics, controller, agent, ztunnel } = test);
   });
-  afterEach(async () => {
-    await ztunnel.close();
-    rmSync(directory, { recursive: true });
-  });
+  afterEach(() => test.close());
 
   async function addPods(): Promise<void> {
     for (const name of ['cart', 'frontend'])
-      agent.add({ uid: `pod-${name}`, namespace: 'shop', name, netns: join(directory, 'netns') });
+      agent.add({ uid: `pod-${name}`, namespace: 'shop', name, netns: test.netns });
     controller.onPods({ pods: [settingsOf('cart'), settingsOf('frontend')], removed: [] });
     await eventually('both pods run', () => ztunnel.pods.counts().running === 2);
   }
