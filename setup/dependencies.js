@@ -21,7 +21,7 @@ export async function installModules() {
     // npm's own patience without a network is minutes.
     args.push('--fetch-retries=2', '--fetch-retry-mintimeout=1000', '--fetch-retry-maxtimeout=5000');
     const [file, all] = npmCommand(args);
-    return quietly(file, all, { cwd: root });
+    return quietly(file, all, { cwd: root, name: 'npm' });
   });
   if (!existsSync(bundledNode))
     throw new SetupError(

@@ -3,13 +3,16 @@ import { spawn } from 'node:child_process';
 /** Why set-up cannot go on, in one line for the person at the terminal. */
 export class SetupError extends Error {}
 
-/** Runs a program quietly; if it fails, shows what it said and throws. For want of a network, one line says it all. */
-export async function quietly(file, args, options = {}) {
+/**
+ * Runs a program quietly; if it fails, shows what it said and throws. For want of a network, one line says it all, and
+ * calls the program by `options.name` if its file says little.
+ */
+export async function quietly(file, args, { name = file, ...options } = {}) {
   const { status, output } = await captured(file, args, options);
   if (status === 0) return output;
   const fault = networkFault(output);
   if (fault !== undefined)
-    throw new SetupError(`${file} cannot download (${fault}): check the network, DNS and proxy settings`);
+    throw new SetupError(`${name} cannot download (${fault}): check the network, DNS and proxy settings`);
   process.stderr.write(output);
   throw new SetupError(`\`${[file, ...args].join(' ').slice(0, 200)}\` failed (${status})`);
 }
