@@ -2,7 +2,7 @@
   serve             -> the port of the echo server
   open <n> <port>   -> dials n connections to 127.0.0.1 and keeps them
   use               -> "<echoed> <broken> <silent>": how many of the kept ones answer, are reset or ended, say nothing
-  close <n>         -> closes n of the kept ones, oldest first
+  close <n>         -> closes n of the kept ones, oldest first, and forgets those that could not be dialled
 """
 import selectors
 import socket
@@ -10,6 +10,7 @@ import sys
 import threading
 
 kept = []
+refused = 0
 
 
 def echo(connection):
@@ -34,7 +35,7 @@ def serve():
 
 
 def use(patience=3.0):
-    echoed = broken = 0
+    echoed, broken = 0, refused
     waiting = selectors.DefaultSelector()
     for connection in kept:
         try:
@@ -67,12 +68,13 @@ for line in sys.stdin:
         for _ in range(int(arguments[0])):
             try:
                 kept.append(socket.create_connection(("127.0.0.1", int(arguments[1])), 5))
-            except OSError:
-                pass
+            except OSError:  # reset before the call came back
+                refused += 1
     elif command == "use":
         answer = use()
     elif command == "close":
         for connection in kept[: int(arguments[0])]:
             connection.close()
         del kept[: int(arguments[0])]
+        refused = 0
     print(answer, flush=True)

@@ -12,7 +12,9 @@
 
 namespace culvert {
 
-bool IsExhausted(int error) { return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == ENOSPC; }
+bool IsExhausted(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS || error == ENOSPC;
+}
 
 void Descriptors::Refresh() {
   rlimit limit = {};
