@@ -17,6 +17,7 @@ import { adminSocketPath, registerProcess } from '../runtime/process-registry.ts
 import { Readiness } from '../runtime/readiness.ts';
 import type { HostPort } from '../runtime/settings.ts';
 import { Supervisor } from '../runtime/supervisor.ts';
+import { WallClockWatch } from '../runtime/wall-clock.ts';
 import { exitCodes } from './errors.ts';
 
 /** What every process's settings have. */
@@ -74,7 +75,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
   watchLog(logger, services.metrics);
   const ignoreSignals = onSignals(drain, settings.drainTimeout, logger);
   const starting = services.readiness.task('start');
-  const closers: (() => Promise<void> | void)[] = [];
+  const closers: (() => Promise<void> | void)[] = [watchWallClock(logger, services.metrics)];
   try {
     // Before there is a key in memory.
     if (!settings.debugging) closers.push(keepKeys(logger));
@@ -151,6 +152,26 @@ function keepKeys(logger: Logger): () => void {
   return () => void process.off('SIGUSR1', refuse);
 }
 
+/** Whoever waits for a date has a watch of its own: this one tells the operator. */
+function watchWallClock(logger: Logger, metrics: Metrics): () => void {
+  const jumps = metrics
+    .counter({
+      name: 'culvert_wall_clock_jumps_total',
+      help: 'How often the wall clock was set by a second or more, or the machine was suspended.',
+    })
+    .child({});
+  const watch = new WallClockWatch({
+    clock: systemClock,
+    moved: (byMs) => {
+      jumps.inc();
+      logger.warn('the wall clock was set: certificates are judged by the new time', {
+        by: `${Math.round(byMs / 1000)}s`,
+      });
+    },
+  });
+  return () => watch.close();
+}
+
 async function openRunDirectory(
   runDirectory: string,
   kind: ProcessRecord['kind'],
@@ -197,7 +218,7 @@ const sameSignalMs = 1_000;
 function onSignals(drain: Drain, drainMs: number, logger: Logger): () => void {
   let firstMs: number | undefined;
   const handle = (signal: NodeJS.Signals): void => {
-    const now = systemClock.now();
+    const now = systemClock.monotonic();
     if (firstMs !== undefined && now - firstMs < sameSignalMs) return;
     logger.info(firstMs === undefined ? `${signal}: draining` : `${signal} again: closing what is open`);
     drain.start(firstMs === undefined ? drainMs : 0);

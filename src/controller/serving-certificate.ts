@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { WallClockWatch } from '../runtime/wall-clock.ts';
 import type { ServingMaterial } from './ca/authority.ts';
 
 export interface ServingCertificateOptions {
@@ -16,6 +17,7 @@ export class ServingCertificate {
   readonly #options: ServingCertificateOptions;
   readonly first: ServingMaterial;
   #renewed: ((material: ServingMaterial) => void) | undefined;
+  readonly #watch: WallClockWatch;
   #timer: Timer | undefined;
   #closed = false;
 
@@ -23,6 +25,8 @@ export class ServingCertificate {
     this.#options = options;
     this.first = first;
     this.#arm(first);
+    // Half of its life has passed already, or it is not valid yet.
+    this.#watch = new WallClockWatch({ clock: options.clock, moved: () => void this.#renew() });
   }
 
   /** Issues the first one. Rejects with what `issue` rejects with. */
@@ -37,11 +41,13 @@ export class ServingCertificate {
 
   close(): void {
     this.#closed = true;
+    this.#watch.close();
     this.#timer?.cancel();
   }
 
   #arm(material: ServingMaterial): void {
     const { clock } = this.#options;
+    this.#timer?.cancel();
     this.#timer = clock.after((material.notAfterMs - clock.now()) / 2, () => void this.#renew());
   }
 
@@ -55,6 +61,7 @@ export class ServingCertificate {
       this.#arm(material);
     } catch (error) {
       logger.error('cannot renew the serving certificate', { reason: messageOf(error) });
+      this.#timer?.cancel();
       if (!this.#closed) this.#timer = clock.after(retryMs, () => void this.#renew());
     }
   }

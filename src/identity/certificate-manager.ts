@@ -6,6 +6,7 @@ import { Backoff } from '../runtime/backoff.ts';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { WallClockWatch } from '../runtime/wall-clock.ts';
 import { createSigningRequest } from './csr.ts';
 import { IdentityError } from './errors.ts';
 import type { FetchPriority } from './fetch-queue.ts';
@@ -87,6 +88,7 @@ export class CertificateManager extends EventEmitter<CertificateEvents> {
   readonly #options: Required<CertificateManagerOptions>;
   readonly #entries = new Map<string, Entry>();
   readonly #queue = new FetchQueue();
+  readonly #watch: WallClockWatch;
   #running = 0;
   #closed = false;
 
@@ -100,6 +102,7 @@ export class CertificateManager extends EventEmitter<CertificateEvents> {
       backoffMs: { min: 1_000, max: 150_000 },
       ...options,
     };
+    this.#watch = new WallClockWatch({ clock: options.clock, moved: () => this.#clockMoved() });
   }
 
   /** Starts to keep a certificate for `identity`; again, it only raises the priority of a fetch that still waits.
@@ -160,6 +163,7 @@ export class CertificateManager extends EventEmitter<CertificateEvents> {
   /** Forgets everything and ends requests under way. Idempotent. */
   close(): void {
     this.#closed = true;
+    this.#watch.close();
     for (const identity of [...this.#entries.keys()]) this.forget(identity);
   }
 
@@ -236,8 +240,7 @@ export class CertificateManager extends EventEmitter<CertificateEvents> {
     entry.certificate = certificate;
     entry.error = undefined;
     entry.backoff.reset();
-    entry.expiry?.cancel();
-    entry.expiry = clock.after(lifeMs, () => this.#expire(entry));
+    this.#armExpiry(entry, certificate);
     this.#rest(entry, 'resting', Math.max(0, lifeMs * share));
     const until = new Date(certificate.notAfterMs).toISOString();
     logger.debug('certificate issued', { identity: entry.identity, serial: certificate.serial, until });
@@ -260,16 +263,39 @@ export class CertificateManager extends EventEmitter<CertificateEvents> {
     entry.state = state;
     entry.nextAttemptMs = this.#options.clock.now() + delayMs;
     entry.attempt?.cancel();
-    entry.attempt = this.#options.clock.after(delayMs, () => {
-      const urgent = this.current(entry.identity) === undefined;
-      entry.state = 'queued';
-      this.#queue.push(entry.identity, urgent ? 'realtime' : 'background');
-      this.#startFetches();
-    });
+    entry.attempt = this.#options.clock.after(delayMs, () => this.#attempt(entry));
+  }
+
+  #attempt(entry: Entry): void {
+    const urgent = this.current(entry.identity) === undefined;
+    entry.attempt?.cancel();
+    entry.state = 'queued';
+    this.#queue.push(entry.identity, urgent ? 'realtime' : 'background');
+    this.#startFetches();
+  }
+
+  /** Dates are the wall clock's: renewal and expiry are armed anew. What failed may have failed for the clock, and what
+   *  is not valid yet is of no use: both are asked for again at once. */
+  #clockMoved(): void {
+    const now = this.#options.clock.now();
+    for (const entry of [...this.#entries.values()]) {
+      const { certificate, state, nextAttemptMs = now } = entry;
+      if (certificate !== undefined) this.#armExpiry(entry, certificate);
+      if (state === 'queued' || state === 'fetching') continue;
+      const early = certificate !== undefined && certificate.notBeforeMs > now;
+      if (state === 'failed' || early || nextAttemptMs <= now) this.#attempt(entry);
+      else this.#rest(entry, state, nextAttemptMs - now);
+    }
+  }
+
+  #armExpiry(entry: Entry, { notAfterMs }: IssuedCertificate): void {
+    const { clock } = this.#options;
+    entry.expiry?.cancel();
+    entry.expiry = clock.after(Math.max(0, notAfterMs - clock.now()), () => this.#expire(entry));
   }
 
   #expire(entry: Entry): void {
-    this.#options.logger.error('certificate expired and could not be renewed', {
+    this.#options.logger.error('certificate expired before it was renewed', {
       identity: entry.identity,
       ...(entry.error !== undefined && { error: entry.error.message }),
     });

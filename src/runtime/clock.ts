@@ -6,8 +6,11 @@ export interface Timer {
 }
 
 export interface Clock {
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch. It can be set, forward and back: for what people read and what certificates say. */
   now(): number;
+  /** Milliseconds that only go forward, whatever happens to the wall clock: for how long something took or may take.
+   *  CLOCK_MONOTONIC, which stands still while the machine is suspended. */
+  monotonic(): number;
   /** Calls `callback` once after `ms`. The timer does not keep the process alive. */
   after(ms: number, callback: () => void): Timer;
 }
@@ -17,6 +20,7 @@ const timeoutMsMax = 2 ** 31 - 1;
 
 export const systemClock: Clock = {
   now: () => Date.now(),
+  monotonic: () => performance.now(),
   after(ms, callback) {
     let handle: NodeJS.Timeout;
     const arm = (left: number): void => {

@@ -16,7 +16,7 @@ export class Drain {
 
   /** Begins the drain: it must be over after `graceMs`. A later call can only bring the deadline forward. */
   start(graceMs: number): void {
-    const deadlineMs = this.#clock.now() + graceMs;
+    const deadlineMs = this.#clock.monotonic() + graceMs;
     if (this.#deadlineMs !== undefined && deadlineMs >= this.#deadlineMs) return;
     this.#deadlineMs = deadlineMs;
     this.#timer?.cancel();
@@ -39,14 +39,16 @@ export class Drain {
     return this.#expired.signal;
   }
 
-  /** Milliseconds since the epoch; undefined before the start. */
+  /** On the monotonic clock; undefined before the start. */
   get deadlineMs(): number | undefined {
     return this.#deadlineMs;
   }
 
   /** Milliseconds that are left; undefined before the start. */
   get leftMs(): number | undefined {
-    return this.#deadlineMs === undefined ? undefined : Math.max(0, this.#deadlineMs - this.#clock.now());
+    return this.#deadlineMs === undefined
+      ? undefined
+      : Math.max(0, this.#deadlineMs - this.#clock.monotonic());
   }
 
   /** The drain is not done before the returned function was called, or the deadline has passed. */

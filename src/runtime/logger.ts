@@ -190,7 +190,7 @@ export class RateLimitedLog {
 
   /** Calls `write` with the number of suppressed lines if `key` may speak now. */
   try(key: string, write: (suppressed: number) => void): void {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const entry = this.#seen.get(key);
     if (entry !== undefined && now - entry.sinceMs < this.#intervalMs) {
       entry.suppressed += 1;

@@ -92,6 +92,8 @@ export class XdsClient {
   #stream: Stream | undefined;
   #timer: Timer | undefined;
   #connectedSinceMs: number | undefined;
+  /** The same on the monotonic clock. */
+  #steadySinceMs: number | undefined;
   #lastError: string | undefined;
   #lastUpdateMs: number | undefined;
   #synced = false;
@@ -196,6 +198,7 @@ export class XdsClient {
     this.#timer?.cancel();
     this.#streamsOpened += 1;
     this.#connectedSinceMs = this.#clock.now();
+    this.#steadySinceMs = this.#clock.monotonic();
     this.#options.logger.info('connected to the controller', { address: this.#options.address });
   }
 
@@ -293,8 +296,8 @@ export class XdsClient {
   #lose(reason: string): void {
     if (!this.#transition(['connecting', 'connected'], 'waiting')) return;
     // A stream that ends as soon as it is open is no success.
-    const since = this.#connectedSinceMs;
-    if (since !== undefined && this.#clock.now() - since >= steadyMs) this.#backoff.reset();
+    const since = this.#steadySinceMs;
+    if (since !== undefined && this.#clock.monotonic() - since >= steadyMs) this.#backoff.reset();
     this.#release();
     this.#lastError = reason;
     const delayMs = this.#backoff.next();
@@ -315,6 +318,7 @@ export class XdsClient {
     this.#stream = undefined;
     this.#client = undefined;
     this.#connectedSinceMs = undefined;
+    this.#steadySinceMs = undefined;
     this.#timer?.cancel();
     stream?.cancel();
     client?.close();

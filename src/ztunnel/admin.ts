@@ -149,7 +149,7 @@ function liveView(ztunnel: Ztunnel, live: LiveConnection, nowMs: number): unknow
     tunnelId: tunnelId ?? null,
     bytesSent: bytes?.bytesSent ?? 0,
     bytesReceived: bytes?.bytesReceived ?? 0,
-    durationMs: nowMs - connection.openedMs,
+    durationMs: Math.max(0, nowMs - connection.openedMs),
     policy: connection.policy ?? null,
   };
 }

@@ -71,7 +71,7 @@ export class LoadBalancer implements EndpointPicker {
   }
 
   #affine(set: EndpointSet, key: string, client: IpAddress, affinityMs: number): Endpoint | undefined {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const kept = this.#affinities.get(key);
     const same =
       kept !== undefined && kept.untilMs > now

@@ -32,7 +32,7 @@ export class WaitingRoom {
   enter(question: Question): boolean {
     if (this.#waiting.size >= this.#options.max) return false;
     const { clock, waitMs } = this.#options;
-    this.#waiting.set(question.id, { question, untilMs: clock.now() + waitMs });
+    this.#waiting.set(question.id, { question, untilMs: clock.monotonic() + waitMs });
     this.#timer ??= clock.after(waitMs, () => this.#expire());
     return true;
   }
@@ -66,7 +66,7 @@ export class WaitingRoom {
   #expire(): void {
     this.#timer = undefined;
     const { clock, expired } = this.#options;
-    const now = clock.now();
+    const now = clock.monotonic();
     for (const [id, { question, untilMs }] of this.#waiting) {
       if (untilMs > now) {
         this.#timer = clock.after(untilMs - now, () => this.#expire());

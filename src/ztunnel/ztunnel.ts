@@ -67,7 +67,6 @@ export class Ztunnel {
   readonly startedMs: number;
   readonly #events: EngineEvents;
   readonly #synced: { done(): void };
-  readonly #certified: { done(): void; wait(detail?: string): void };
   #closed = false;
 
   /** Resolves when pods are accepted; `readiness` says what is still waited for. */
@@ -90,8 +89,8 @@ export class Ztunnel {
     this.options = options;
     this.startedMs = clock.now();
     this.#synced = readiness.task('xds', 'the first complete configuration');
-    this.#certified = readiness.task('certificates');
-    this.#certified.done();
+    // Asked each time and not told: a certificate also expires, or is valid again, because the clock was set.
+    readiness.check('certificates', () => this.#uncertified());
     const tunnels = new TunnelMetrics(metrics);
     // The engine may speak before the rest is there: its events are handled in later turns of the event loop.
     this.engine = options.createEngine((events) => this.#events.handle(events));
@@ -223,10 +222,12 @@ export class Ztunnel {
 
   #certificatesChanged(): void {
     this.#events.meshChanged();
-    const { expired } = this.identities;
-    if (expired.length === 0) this.#certified.done();
-    else
-      this.#certified.wait(`expired: ${expired.slice(0, 3).join(', ')}${expired.length > 3 ? ', ...' : ''}`);
     this.pods.reconsider();
+  }
+
+  #uncertified(): readonly string[] {
+    const { expired } = this.identities;
+    if (expired.length === 0) return [];
+    return [`expired: ${expired.slice(0, 3).join(', ')}${expired.length > 3 ? ', ...' : ''}`];
   }
 }

@@ -109,6 +109,71 @@ describe('a certificate manager', () => {
     assert.equal(manager.current(cart), second);
   });
 
+  /** Lets the manager notice that the clock was set. */
+  const settle = (): void => service.clock.advance(5000);
+
+  it('renews at once when the clock jumps over half of its life, and over its end', async () => {
+    for (const hours of [13, 72]) {
+      const before = await manager.fetch(cart);
+      const renewed = once(manager, 'renewed') as Promise<[IssuedCertificate]>;
+
+      service.clock.jump(hours * hourMs);
+      assert.equal(manager.current(cart) === undefined, hours > 24, 'judged by the clock as it is');
+      settle();
+      const [after] = await renewed;
+
+      assert.notEqual(after.serial, before.serial);
+      assert.equal(manager.current(cart), after);
+    }
+  });
+
+  it('asks for another when the clock is set back to before its start, and serves the old one until then', async () => {
+    const before = await manager.fetch(cart);
+    service.broken = true;
+    const failed = once(manager, 'failed');
+
+    service.clock.jump(-365 * 24 * hourMs);
+    settle();
+    await failed;
+    assert.equal(manager.current(cart), before);
+
+    service.broken = false;
+    const renewed = once(manager, 'renewed') as Promise<[IssuedCertificate]>;
+    service.clock.advance(2000);
+    const [after] = await renewed;
+    assert.ok(after.notBeforeMs <= service.clock.now() && after.notAfterMs > service.clock.now());
+  });
+
+  it('is as before when the clock goes forward without a controller and comes back', async () => {
+    const certificate = await manager.fetch(cart);
+    service.broken = true;
+    const failed = once(manager, 'failed');
+
+    service.clock.jump(72 * hourMs);
+    settle();
+    await failed;
+    assert.equal(manager.current(cart), undefined);
+
+    service.clock.jump(-72 * hourMs);
+    assert.equal(manager.current(cart), certificate);
+    service.broken = false;
+    const renewed = once(manager, 'renewed');
+    settle();
+    await renewed;
+  });
+
+  it('keeps its dates when the clock is set by a little', async () => {
+    await manager.fetch(cart);
+
+    service.clock.jump(-hourMs);
+    settle();
+    service.clock.advance(12 * hourMs);
+    assert.equal(service.asked.length, 1);
+    const renewed = once(manager, 'renewed');
+    service.clock.advance(hourMs);
+    await renewed;
+  });
+
   it('serves the old certificate while renewal fails, backs off up to the cap, and recovers', async () => {
     const first = await manager.fetch(cart);
     let failures = 0;

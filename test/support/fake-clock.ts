@@ -3,6 +3,8 @@ import type { Clock, Timer } from '../../src/runtime/clock.ts';
 /** Time that stands still until a test moves it. */
 export class FakeClock implements Clock {
   #now: number;
+  /** Wall clock minus monotonic clock. */
+  #offset = 0;
   #timers: { at: number; callback: () => void }[] = [];
 
   constructor(now = 1_700_000_000_000) {
@@ -10,7 +12,16 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
+    return this.#now + this.#offset;
+  }
+
+  monotonic(): number {
     return this.#now;
+  }
+
+  /** Sets the wall clock forward, or back. No time passes. */
+  jump(ms: number): void {
+    this.#offset += ms;
   }
 
   after(ms: number, callback: () => void): Timer {

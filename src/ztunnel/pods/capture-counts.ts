@@ -40,7 +40,7 @@ export class CaptureCounts {
   begin(podId: string, kept: number): void {
     const counters = this.#pods.get(podId)?.counters ?? this.#read(podId) ?? {};
     this.#pods.delete(podId);
-    this.#pods.set(podId, { counters, kept, keptReadMs: this.#options.clock.now() });
+    this.#pods.set(podId, { counters, kept, keptReadMs: this.#options.clock.monotonic() });
   }
 
   /** To be called while the pod is still attached: what it has counted stays in the totals. */
@@ -90,7 +90,7 @@ export class CaptureCounts {
 
   #refreshKept(): void {
     const { capture, clock } = this.#options;
-    const now = clock.now();
+    const now = clock.monotonic();
     let walks = 0;
     for (const [podId, pod] of [...this.#pods]) {
       if (pod.kept === 0 || now - pod.keptReadMs < keptMsMax) continue;

@@ -115,7 +115,7 @@ export class DirectorySource implements Source {
       this.#lookAgain = true;
       return;
     }
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     if (event && this.#firstEventMs === 0) this.#firstEventMs = now;
     const dueMs = event
       ? Math.min(now + delayMs, this.#firstEventMs + this.#options.quietMsMax)
@@ -146,7 +146,7 @@ export class DirectorySource implements Source {
 
   /** Brings `#entries` up to the scan. True if some file should be looked at again soon. */
   async #take(scan: Scan): Promise<boolean> {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     const next = new Map<string, Entry>();
     let soon = false;
     for (const file of scan.files) {
