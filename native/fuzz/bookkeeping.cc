@@ -1,4 +1,5 @@
 // What the engine keeps books with, against models that are too simple to be wrong: buffers, timers, limits, ports.
+#include <cstring>
 #include <map>
 #include <memory>
 #include <set>
@@ -147,7 +148,7 @@ void Sources(ByteSource& script) {
       case 0:
       case 1: {
         Counter refused;
-        bool entered = sources.Enter(address, limits, &refused);
+        bool entered = sources.Enter(address, limits, kSecond, &refused);
         Expect(entered == (counts.tunnels < 6 && counts.handshakes < 3), "a source enters up to its bounds");
         if (entered) ++counts.tunnels, ++counts.handshakes;
         break;
@@ -165,6 +166,9 @@ void Sources(ByteSource& script) {
         counts.handshakes -= in_handshake ? 1 : 0;
       }
     }
+    int all = 0;
+    for (auto& [each, count] : model) all += count.tunnels;
+    Expect(sources.size() == all, "all are counted");
   }
 }
 

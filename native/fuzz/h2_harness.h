@@ -35,6 +35,7 @@ class H2Harness : public H2Handler {
     Stream(H2Harness& owner, int32_t id) : harness(owner), id(id) {}
     ssize_t ReadPayload(uint8_t* to, size_t capacity) override;
     void OnResponse(int status, const Headers& headers) override;
+    bool answered() const override { return accepted; }
     void OnStreamClosed(uint32_t code) override;
 
     H2Harness& harness;

@@ -69,6 +69,11 @@ int Engine::Admit(Fd* fd, int error) {
   return error;
 }
 
+void Engine::Begin() {
+  started_ = true;
+  for (auto& loop : loops_) loop->Begin();
+}
+
 void Engine::Stop() {
   if (stopped_ || !started_) return;
   stopped_ = true;

@@ -32,6 +32,8 @@ class Engine {
 
   /** 0, or the errno of what a thread could not be given; nothing runs then. */
   int Start();
+  /** Instead of Start, for tests: no threads, the caller turns the loops. */
+  void Begin();
   /** Closes everything, joins the threads, reports what was open. Idempotent. */
   void Stop();
   bool stopped() const { return stopped_; }

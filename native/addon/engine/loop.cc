@@ -32,7 +32,7 @@ Loop::Loop(Engine& engine, int index)
 
 Loop::~Loop() { Join(); }
 
-int Loop::Start() {
+int Loop::Prepare() {
   // The namespace of the caller, which is the thread's too.
   own_netns_ = OpenOwnNetns();
   if (!own_netns_) return errno;
@@ -40,7 +40,12 @@ int Loop::Start() {
   epoll_event event = {};
   event.events = EPOLLIN;
   event.data.ptr = nullptr;
-  if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0) return errno;
+  return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) == 0 ? 0 : errno;
+}
+
+int Loop::Start() {
+  int error = Prepare();
+  if (error != 0) return error;
   try {
     thread_ = std::thread([this] { Main(); });
   } catch (const std::system_error& failed) {
@@ -56,7 +61,8 @@ void Loop::RequestStop() {
 }
 
 void Loop::Join() {
-  if (thread_.joinable()) thread_.join();
+  if (thread_.joinable()) return thread_.join();
+  while (begun_ && !stopping_) Turn();
 }
 
 bool Loop::Post(Task& task) {
@@ -117,6 +123,12 @@ void Loop::Main() {
   EndWithoutMemory();
   Arm(second_, 1000);
   while (!stopping_) Turn();
+}
+
+int Loop::Begin() {
+  begun_ = true;
+  Arm(second_, 1000);
+  return Prepare();
 }
 
 void Loop::Turn() {

@@ -68,6 +68,9 @@ class Loop {
 
   /** 0, or an errno: there is no thread then. */
   int Start();
+  /** Instead of Start, for tests: the calling thread turns the loop itself, and Join goes on until it has stopped. */
+  int Begin();
+  void Turn();
   /** Asks the thread to close everything it has and end; then Join. */
   void RequestStop();
   void Join();
@@ -122,8 +125,8 @@ class Loop {
   HandshakeQueue handshakes;
 
  private:
+  int Prepare();
   void Main();
-  void Turn();
   void RunTasks();
   void CloseEverything();
   void FreeDead();
@@ -139,6 +142,7 @@ class Loop {
   TimerWheel wheel_;
   Timer second_;
   Timer events_due_;
+  bool begun_ = false;
   bool stopping_ = false;
   int handshake_steps_ = 0;
 

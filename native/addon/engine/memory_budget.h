@@ -17,6 +17,7 @@ class MemoryBudget {
   void Grant(int64_t bytes) { granted_.fetch_add(bytes, std::memory_order_relaxed); }
 
   int64_t held() const { return held_.load(std::memory_order_relaxed); }
+  int64_t granted() const { return granted_.load(std::memory_order_relaxed); }
   bool exhausted() const { return held() >= limit_; }
   /** Twice the limit: nobody may add to it any more, not even who holds nothing. */
   bool overdrawn() const { return held() >= 2 * limit_; }

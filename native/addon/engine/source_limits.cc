@@ -69,4 +69,9 @@ void SourceLimits::Failed(const Address& source, const Limits& limits, Nanos now
   found->second.Take(now);
 }
 
+int SourceLimits::size() {
+  std::lock_guard<std::mutex> lock(mutex_);
+  return tunnels_;
+}
+
 }  // namespace culvert

@@ -22,6 +22,9 @@ class SourceLimits {
   /** A handshake of this source came to nothing, and it was not us who ended it for want of room. */
   void Failed(const Address& source, const Limits& limits, Nanos now);
 
+  /** Tunnels of all sources. */
+  int size();
+
  private:
   /** Tunnels of one IPv6 /64, as a multiple of those of one address: a node's pods may share it. */
   static constexpr int kAddressesPerNetwork = 16;
