@@ -40,6 +40,7 @@ EngineHarness::EngineHarness(ByteSource& script) : script_(script), kernel_(scri
   SetIdentity(*client_, kClientId, 0);
   SetIdentity(*server_, kServerId, 0);
   AddPods();
+  for (EngineNode* node : {client_.get(), server_.get()}) node->engine().SetEpoch(node->epoch = 1);
 }
 
 EngineHarness::~EngineHarness() = default;
@@ -65,8 +66,10 @@ Options EngineHarness::MakeOptions() {
 }
 
 void EngineHarness::AddPods() {
-  int listeners[3];
+  int listeners[3], beside[3];
   if (client_->engine().AddPod(client_pod_, netns_, kClientId, false, listeners) == 0) {
+    client_->beside = "beside";
+    client_->engine().AddPod(client_->beside, netns_, kServerId, false, beside);
     outbound_port_ = kernel_.Find(listeners[0], File::Kind::kSocket)->bound.port;
   }
   if (server_->engine().AddPod(server_pod_, netns_, kServerId, false, listeners) == 0) {
@@ -102,11 +105,14 @@ void EngineHarness::Connect() {
   if (how % 16 == 15) return ConnectRaw();
   bool plaintext = how % 8 == 7;
   client_->plain = how % 8 == 6;
+  client_->direct = how % 8 == 5;
   Address from = Address::Parse("10.0.0.1", static_cast<uint16_t>(next_port_ + 20000));
-  uint16_t port = next_port_++;
+  // Now and then a place where somebody was before.
+  uint16_t port = how % 16 == 4 ? kSharedPort : next_port_++;
   Endpoint* end = kernel_.Dial(plaintext ? plaintext_port_ : outbound_port_, from, Address::Parse("10.0.0.2", port));
   if (end == nullptr) return;
   applications_.push_back({end, true, port});
+  if (port == kSharedPort) ++next_port_;
   if (how >= 128) Write(applications_.back(), script_.Size(100000));
   if (how >= 192) Settle(24);
 }
@@ -176,7 +182,7 @@ void EngineHarness::Manage(EngineNode& node) {
       return;
     case 3:
       undisturbed_ = false;
-      engine.RemovePod(client ? client_pod_ : server_pod_, script_.Word());
+      engine.RemovePod(!client ? server_pod_ : what < 192 ? client_pod_ : client_->beside, script_.Word());
       return;
     case 4:
       return AddPods();
@@ -197,7 +203,7 @@ void EngineHarness::Manage(EngineNode& node) {
       node.refusing = !node.refusing;
       return;
     default:
-      if (what < 128) return;
+      if (what < 200) return engine.SetEpoch(node.epoch = what % 4);
       undisturbed_ = false;
       node.Drain(script_.Word());
   }
@@ -205,7 +211,7 @@ void EngineHarness::Manage(EngineNode& node) {
 
 /** What goes wrong around an engine. */
 void EngineHarness::Break() {
-  static constexpr int kErrors[] = {EMFILE, ENOBUFS, ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, EINTR, ENOMEM};
+  static constexpr int kErrors[] = {EMFILE, ENOBUFS, ECONNREFUSED, ENETUNREACH, EADDRNOTAVAIL, EINTR, ENOMEM, ENOSPC};
   undisturbed_ = false;
   uint8_t what = script_.Byte();
   if (what < 96) {
@@ -213,6 +219,7 @@ void EngineHarness::Break() {
     int error = call == Call::kReceive || call == Call::kSend ? EINTR : kErrors[script_.Byte() % std::size(kErrors)];
     return kernel_.Fail(call, error, 1 + what / 16);
   }
+  if (what == 100) return kernel_.LimitFiles(script_.Byte());
   if (what < 112) {
     answering_ = !answering_;
     return;

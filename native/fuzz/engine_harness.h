@@ -19,6 +19,8 @@ class EngineHarness {
   void Run();
 
  private:
+  static constexpr uint16_t kSharedPort = 19999;
+
   /** An application's end of a connection. Both ends write a pattern of the flow, so that every byte can be checked. */
   struct Application {
     Endpoint* end = nullptr;

@@ -65,6 +65,9 @@ void EngineNode::TakeOne(const uint8_t* record, bool decide) {
       Expect(known.count(id) == 0, "an id is announced once");
       Known& connection = known[id];
       connection.kind = kind;
+      // With a ticket an earlier answer was given again.
+      connection.decided = reader.Number<uint64_t>() != 0;
+      if (kind != EventKind::kConnect) reader.Number<uint64_t>();
       if (kind == EventKind::kConnect) {
         reader.Skip(2 * kSocketBytes);
         reader.Text();
@@ -75,6 +78,7 @@ void EngineNode::TakeOne(const uint8_t* record, bool decide) {
         reader.Skip(kSocketBytes + 2);
         connection.port = reader.Number<uint16_t>();
       }
+      if (connection.decided) return;
       undecided.push_back(id);
       if (decide) Decide(id, true);
       return;
@@ -105,13 +109,19 @@ void EngineNode::TakeOne(const uint8_t* record, bool decide) {
   }
 }
 
+uint8_t EngineNode::Usual(EventKind kind) const {
+  if (refusing) return 0;
+  if (kind != EventKind::kOutbound) return 1;
+  return plain ? 2 : direct ? 3 : 4;
+}
+
 void EngineNode::Decide(ConnectionId id, bool as_it_should) {
   auto found = known.find(id);
   EventKind kind = found == known.end() ? EventKind::kOutbound : found->second.kind;
   uint16_t port = found == known.end() ? 1 : found->second.port;
   if (found != known.end()) found->second.decided = true;
-  uint8_t how = as_it_should ? (refusing ? 0 : kind != EventKind::kOutbound ? 1 : plain ? 2 : 3) : script_.Byte();
-  switch (how % 4) {
+  uint8_t how = as_it_should ? Usual(kind) : script_.Byte();
+  switch (how % 5) {
     case 0:
       engine_.DecideRefuse(id, Reason::kDenied, 401);
       return;
@@ -120,12 +130,20 @@ void EngineNode::Decide(ConnectionId id, bool as_it_should) {
       decision.to = Address::Parse("10.0.0.2", port);
       if (port % 2 == 0) decision.source = Address::Parse("10.0.0.1", 0);
       decision.headers = {{"x-served-by", "10.0.0.2"}};
+      decision.reuse = {epoch, epoch};
+      decision.authority = "10.0.0.2:" + std::to_string(port);
       engine_.DecideDeliver(id, decision);
       return;
     }
     case 2:
       engine_.DecidePlain(id, Address::Parse("10.0.0.2", port));
       return;
+    case 3: {
+      DeliverDecision decision;
+      decision.to = Address::Parse("10.0.0.2", port);
+      engine_.DecideDirect(id, beside, decision);
+      return;
+    }
     default: {
       TunnelDecision decision;
       decision.via = Address::Parse("10.0.0.2", route.hbone);
@@ -133,6 +151,10 @@ void EngineNode::Decide(ConnectionId id, bool as_it_should) {
       decision.tls_identity = route.from;
       decision.expected_identities = {route.to};
       decision.headers = {{"baggage", "k8s.namespace.name=shop"}};
+      ReusableRoute reusable;
+      reusable.reuse = {epoch, epoch};
+      reusable.choices = {{1, std::make_shared<const TunnelDecision>(decision)}};
+      if (epoch != 0) engine_.RememberRoute(id, reusable);
       engine_.DecideTunnel(id, decision);
     }
   }

@@ -49,6 +49,11 @@ class EngineNode {
 
   Route route;
   bool plain = false;
+  /** They go to an application of the pod `beside` the client's. */
+  bool direct = false;
+  std::string beside;
+  /** Answers may be given again while it lasts, unless 0. */
+  uint64_t epoch = 0;
   /** Captured connections are refused. */
   bool refusing = false;
   std::map<ConnectionId, Known> known;
@@ -58,6 +63,7 @@ class EngineNode {
   int drained = 0;
 
  private:
+  uint8_t Usual(EventKind kind) const;
   void TakeOne(const uint8_t* record, bool decide);
 
   ByteSource& script_;

@@ -2,6 +2,7 @@
 // system. It also gets the calls of libFuzzer itself, which must go on to the system.
 #include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -39,6 +40,8 @@ extern "C" {
 int __real_socket(int domain, int type, int protocol);
 int __real_close(int fd);
 int __real_open(const char* path, int flags, ...);
+int __real_getrlimit(__rlimit_resource_t resource, rlimit* out);
+ssize_t __real_getrandom(void* out, size_t length, unsigned flags);
 int __real_clock_gettime(clockid_t clock, timespec* out);
 time_t __real_time(time_t* out);
 
@@ -146,6 +149,18 @@ int __wrap_eventfd_read(int fd, eventfd_t* value) {
   File* file = Kernel()->Find(fd, File::Kind::kEvent);
   *value = std::exchange(file->count, 0);
   return 0;
+}
+
+int __wrap_getrlimit(__rlimit_resource_t resource, rlimit* out) {
+  int result = __real_getrlimit(resource, out);
+  if (Kernel() != nullptr && resource == RLIMIT_NOFILE) out->rlim_cur = static_cast<rlim_t>(Kernel()->files_max());
+  return result;
+}
+
+ssize_t __wrap_getrandom(void* out, size_t length, unsigned flags) {
+  if (Kernel() == nullptr) return __real_getrandom(out, length, flags);
+  for (size_t i = 0; i < length; ++i) static_cast<uint8_t*>(out)[i] = static_cast<uint8_t>(Kernel()->Chance(256));
+  return static_cast<ssize_t>(length);
 }
 
 int __wrap_clock_gettime(clockid_t clock, timespec* out) {

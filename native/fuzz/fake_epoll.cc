@@ -27,11 +27,13 @@ int FakeKernel::EpollControl(int epoll, int operation, int fd, epoll_event* even
   File* file = files_[static_cast<size_t>(fd - kFirstFd)].get();
   Expect(file->open, "what is watched is open");
   if (operation == EPOLL_CTL_ADD) {
+    if (Failing(Call::kWatch)) return -1;
     Expect(file->epoll == nullptr, "a descriptor is in one epoll, once");
     file->epoll = in;
     in->members.push_back(file);
-  } else {
-    Expect(file->epoll == in, "a descriptor is in this epoll");
+  } else if (file->epoll != in) {
+    errno = ENOENT;
+    return -1;
   }
   if (operation == EPOLL_CTL_DEL) {
     in->members.erase(std::find(in->members.begin(), in->members.end(), file));

@@ -64,7 +64,7 @@ struct File {
   int timeout = 0;
 };
 
-enum class Call { kSocket, kConnect, kAccept, kSend, kReceive, kSetns, kDuplicate, kCount };
+enum class Call { kSocket, kConnect, kAccept, kSend, kReceive, kSetns, kDuplicate, kWatch, kCount };
 
 class FakeKernel {
  public:
@@ -94,7 +94,15 @@ class FakeKernel {
   /** The shortest of the last waits, -1 if all are for ever. */
   int Timeout() const;
   void Fail(Call call, int error, int times) { faults_[call] = {error, times}; }
-  void Heal() { faults_.clear(); }
+  void Heal() {
+    faults_.clear();
+    files_max_ = kFilesUsual;
+  }
+  /** The process may open so many more. */
+  void LimitFiles(int more) { files_max_ = kFirstFd + static_cast<int>(files_.size()) + more; }
+  int files_max() const { return files_max_; }
+  /** Less than `bound`; 0 without a seed. */
+  size_t Chance(size_t bound);
   void set_capacity(size_t bytes) { capacity_ = bytes; }
   size_t OpenFiles() const;
   /** Counts everything that happened. */
@@ -121,6 +129,7 @@ class FakeKernel {
     int times = 0;
   };
   static constexpr int kFirstFd = 1 << 20;
+  static constexpr int kFilesUsual = 1 << 30;
 
   Endpoint* NewEnd();
   uint32_t Mask(const File& file) const;
@@ -130,10 +139,8 @@ class FakeKernel {
   void ResetPeer(Endpoint* end);
 
   static FakeKernel* current_;
-  /** Less than `bound`; 0 without a seed. */
-  size_t Chance(size_t bound);
-
   uint64_t random_;
+  int files_max_ = kFilesUsual;
   Nanos now_ = 1000 * kSecond;
   size_t capacity_ = 256 * 1024;
   uint16_t next_port_ = 32768;
