@@ -151,6 +151,8 @@ export interface CaptureAddon {
   mountBpffs(path: string): number;
   scratchNetns(): number;
   netnsCookie(netns: FileDescriptor): bigint | number;
+  /** TCP sockets of the namespace, those in TIME_WAIT left out. */
+  tcpSockets(netns: FileDescriptor): number;
   /** What libbpf said since the last call. */
   takeText(): string;
 }

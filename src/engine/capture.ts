@@ -56,8 +56,10 @@ export class KernelCapture implements Capture {
   }
 
   /** Throws an EngineError if the addon, bpffs or the kernel's socket iterator is missing. */
-  static open(options: Partial<CaptureOptions> & Pick<CaptureOptions, 'onFault'>): KernelCapture {
-    const addon = captureAddon();
+  static open(
+    options: Partial<CaptureOptions> & Pick<CaptureOptions, 'onFault'>,
+    addon = captureAddon(),
+  ): KernelCapture {
     const all = { ...captureDefaults, ...options };
     return new KernelCapture(addon, PinStore.open(addon, all.bpffs), all);
   }
@@ -76,10 +78,10 @@ export class KernelCapture implements Capture {
       const before = pod.plan;
       undo.add(() => (pod.plan = before));
       pod.plan = spec;
-      this.#install(pod, spec.listeners, undo);
+      const keptConnections = this.#install(pod, spec.listeners, undo);
       this.#pods.set(spec.podId, pod);
       this.#pins.removeStale(spec.podId);
-      return { adopted, keptConnections: this.#countKept(pod), netnsCookie };
+      return { adopted, keptConnections, netnsCookie };
     } catch (error) {
       undo.rollBack();
       throw error;
@@ -236,7 +238,8 @@ export class KernelCapture implements Capture {
     return native.load(directory, this.#options.hbonePort, this.#marks.ztunnel, this.#marks.kept);
   }
 
-  #install(pod: CapturedPod, listeners: Listeners, undo: UndoLog): void {
+  /** Returns how many connections are older than capture. */
+  #install(pod: CapturedPod, listeners: Listeners, undo: UndoLog): number {
     const { paths, phases } = this.#addon.captureContract;
     const facts = pod.facts();
     const diverting = pod.isDiverting() && !pod.isReleased();
@@ -249,17 +252,18 @@ export class KernelCapture implements Capture {
     pod.writeState({ phase: phases.captured });
     undo.add(() => pod.writeState({ phase }));
     pod.putPreparingRules(facts, undo);
-    if (!diverting) this.#keep(pod, paths.notLoopback, undo);
+    const kept = diverting ? 0 : this.#keep(pod, paths.notLoopback, undo);
     pod.attachGuards(facts, undo, true);
     pod.putExceptionRules(facts, undo);
     pod.putDivertingRules(facts, undo);
     // Handshakes that ended in between.
-    if (!diverting) this.#keep(pod, paths.outside, undo);
+    const keptSince = diverting ? 0 : this.#keep(pod, paths.outside, undo);
     pod.deleteSurplusRules(facts, undo);
     pod.check(
       'follow its addresses',
       pod.native.watch((status) => this.#follow(pod, status)),
     );
+    return diverting ? this.#countKept(pod) : kept + keptSince;
   }
 
   /** Addresses or interfaces came or went; the map of own addresses is current already. */
@@ -283,10 +287,13 @@ export class KernelCapture implements Capture {
     }
   }
 
-  /** Lets existing connections live on uncaptured. */
-  #keep(pod: CapturedPod, over: number, undo: UndoLog): void {
-    this.#mark(pod, UNMARKED, this.#marks.kept, over);
+  /** Lets existing connections live on uncaptured. Returns how many there were. */
+  #keep(pod: CapturedPod, over: number, undo: UndoLog): number {
+    // Before its first process a pod has no socket but our listeners; to look is to walk the machine's whole table.
+    const sockets = pod.check('count its sockets', this.#addon.tcpSockets(pod.native.netns()));
+    if (sockets <= Object.keys(this.#addon.captureContract.listeners).length) return 0;
     undo.add(() => void this.#mark(pod, this.#marks.kept, UNMARKED, this.#addon.captureContract.paths.any));
+    return this.#mark(pod, UNMARKED, this.#marks.kept, over);
   }
 
   #countKept(pod: CapturedPod): number {

@@ -70,6 +70,10 @@ static Napi::Value NetnsCookie(const CallbackInfo& info) {
   return Napi::BigInt::New(info.Env(), static_cast<uint64_t>(cookie));
 }
 
+static Napi::Value TcpSockets(const CallbackInfo& info) {
+  return Status(info, capture::CountTcpSockets(Int(info, 0)));
+}
+
 static Napi::Value TakeText(const CallbackInfo& info) {
   return Napi::String::New(info.Env(), capture::TakeLibbpfText());
 }
@@ -113,6 +117,7 @@ void InitCapture(Napi::Env env, Napi::Object exports) {
   exports.Set("mountBpffs", Napi::Function::New<MountBpffs>(env, "mountBpffs"));
   exports.Set("scratchNetns", Napi::Function::New<ScratchNetns>(env, "scratchNetns"));
   exports.Set("netnsCookie", Napi::Function::New<NetnsCookie>(env, "netnsCookie"));
+  exports.Set("tcpSockets", Napi::Function::New<TcpSockets>(env, "tcpSockets"));
   exports.Set("takeText", Napi::Function::New<TakeText>(env, "takeText"));
 }
 

@@ -2,12 +2,14 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/bpf.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 #include "capture/in_netns.h"
 #include "capture/interfaces.h"
@@ -23,9 +25,6 @@ constexpr uint32_t kTcxEgress = 47;
 constexpr uint32_t kFilterHandle = 0xc117;
 constexpr uint32_t kFilterPriority = 49117;
 
-Programs::Programs() : redirect_(nullptr, redirect_bpf__destroy), guard_(nullptr, guard_bpf__destroy) {}
-Programs::~Programs() = default;
-
 static int ShareMaps(bpf_object* object, const std::string& directory) {
   bpf_map* map;
   bpf_object__for_each_map(map, object) {
@@ -36,21 +35,38 @@ static int ShareMaps(bpf_object* object, const std::string& directory) {
   return 0;
 }
 
+static int Keep(Fd* kept, int fd) {
+  kept->Reset(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  return *kept ? 0 : -errno;
+}
+
 int Programs::Load(const std::string& directory, const ProgramSettings& settings) {
   directory_ = directory;
-  redirect_.reset(redirect_bpf__open());
-  if (!redirect_) return -errno;
-  redirect_->rodata->hbone_port = settings.hbone_port;
-  int error = ShareMaps(redirect_->obj, directory);
-  if (error == 0) error = redirect_bpf__load(redirect_.get());
+  std::unique_ptr<redirect_bpf, void (*)(redirect_bpf*)> redirect(redirect_bpf__open(), redirect_bpf__destroy);
+  if (!redirect) return -errno;
+  redirect->rodata->hbone_port = settings.hbone_port;
+  int error = ShareMaps(redirect->obj, directory);
+  if (error == 0) error = redirect_bpf__load(redirect.get());
+  if (error == 0) error = Keep(&redirect_, bpf_program__fd(redirect->progs.culvert_redirect));
+  const struct {
+    Fd* kept;
+    const bpf_map* map;
+  } maps[] = {{&listeners_, redirect->maps.listeners},     {&own_addresses_, redirect->maps.own_addresses},
+              {&pass_probes_, redirect->maps.pass_probes}, {&pass_ports_, redirect->maps.pass_ports},
+              {&pass_blocks_, redirect->maps.pass_blocks}, {&counters_, redirect->maps.counters},
+              {&state_, redirect->maps.state},             {&saved_links_, redirect->maps.saved_links}};
+  for (const auto& [kept, map] : maps) {
+    if (error == 0) error = Keep(kept, bpf_map__fd(map));
+  }
   if (error != 0) return error;
 
-  guard_.reset(guard_bpf__open());
-  if (!guard_) return -errno;
-  guard_->rodata->ztunnel_mark = settings.ztunnel_mark;
-  guard_->rodata->kept_mark = settings.kept_mark;
-  error = ShareMaps(guard_->obj, directory);
-  if (error == 0) error = guard_bpf__load(guard_.get());
+  std::unique_ptr<guard_bpf, void (*)(guard_bpf*)> guard(guard_bpf__open(), guard_bpf__destroy);
+  if (!guard) return -errno;
+  guard->rodata->ztunnel_mark = settings.ztunnel_mark;
+  guard->rodata->kept_mark = settings.kept_mark;
+  error = ShareMaps(guard->obj, directory);
+  if (error == 0) error = guard_bpf__load(guard.get());
+  if (error == 0) error = Keep(&guard_, bpf_program__fd(guard->progs.culvert_guard));
   return error;
 }
 
@@ -71,7 +87,7 @@ static int PinNew(Fd link, const std::string& pin) {
 }
 
 int Programs::AttachRedirect(int netns) {
-  int program = bpf_program__fd(redirect_->progs.culvert_redirect);
+  int program = redirect_.get();
   std::string pin = directory_ + "/redirect";
   if (UpdatePinned(pin, program) == 0) return 0;
   return PinNew(Fd(bpf_link_create(program, netns, BPF_SK_LOOKUP, nullptr)), pin);
@@ -126,7 +142,7 @@ static int AttachClsact(int program, int netns, uint32_t interface, bool* made_c
 }
 
 int Programs::AttachGuard(int netns, uint32_t interface, GuardHook kind, bool* made_clsact) {
-  int program = bpf_program__fd(guard_->progs.culvert_guard);
+  int program = guard_.get();
   *made_clsact = false;
   if (kind == GuardHook::kTcx && UpdatePinned(GuardPin(interface), program) == 0) return 0;
   if (kind == GuardHook::kClsact) return AttachClsact(program, netns, interface, made_clsact);
@@ -173,20 +189,20 @@ int Programs::CheckGuard(int netns, uint32_t interface) const {
 
 int Programs::SetListener(uint32_t which, int fd) {
   uint64_t value = static_cast<uint64_t>(fd);
-  int map = bpf_map__fd(redirect_->maps.listeners);
+  int map = listeners_.get();
   return bpf_map_update_elem(map, &which, &value, BPF_ANY) == 0 ? 0 : -errno;
 }
 
 int Programs::RemoveListeners() {
   for (uint32_t which = 0; which < LISTENER_COUNT; which++) {
-    bpf_map_delete_elem(bpf_map__fd(redirect_->maps.listeners), &which);
+    bpf_map_delete_elem(listeners_.get(), &which);
   }
   return 0;
 }
 
 bool Programs::HasListener(uint32_t which) const {
   uint64_t cookie;
-  return bpf_map_lookup_elem(bpf_map__fd(redirect_->maps.listeners), &which, &cookie) == 0;
+  return bpf_map_lookup_elem(listeners_.get(), &which, &cookie) == 0;
 }
 
 static std::set<std::string> Keys(int map, size_t key_bytes) {
@@ -219,21 +235,21 @@ static int Reconcile(int map, size_t key_bytes, const std::set<std::string>& wan
 }
 
 int Programs::SetOwnAddresses(const std::set<std::string>& keys) const {
-  return Reconcile(bpf_map__fd(redirect_->maps.own_addresses), sizeof(address), keys);
+  return Reconcile(own_addresses_.get(), sizeof(address), keys);
 }
 
 int Programs::SetPassEntries(const std::set<std::string>& probes, const std::set<std::string>& ports,
                              const std::set<std::string>& blocks) const {
   int changes = 0;
   const struct {
-    const bpf_map* map;
+    int map;
     size_t key_bytes;
     const std::set<std::string>& keys;
-  } tables[] = {{redirect_->maps.pass_probes, sizeof(probe_key), probes},
-                {redirect_->maps.pass_ports, sizeof(port_key), ports},
-                {redirect_->maps.pass_blocks, sizeof(block_key), blocks}};
+  } tables[] = {{pass_probes_.get(), sizeof(probe_key), probes},
+                {pass_ports_.get(), sizeof(port_key), ports},
+                {pass_blocks_.get(), sizeof(block_key), blocks}};
   for (const auto& table : tables) {
-    int result = Reconcile(bpf_map__fd(table.map), table.key_bytes, table.keys);
+    int result = Reconcile(table.map, table.key_bytes, table.keys);
     if (result < 0) return result;
     changes += result;
   }
@@ -242,26 +258,26 @@ int Programs::SetPassEntries(const std::set<std::string>& probes, const std::set
 
 int Programs::ReadState(pod_state* state) const {
   uint32_t key = 0;
-  return bpf_map_lookup_elem(bpf_map__fd(redirect_->maps.state), &key, state) == 0 ? 0 : -errno;
+  return bpf_map_lookup_elem(state_.get(), &key, state) == 0 ? 0 : -errno;
 }
 
 int Programs::WriteState(const pod_state& state) {
   uint32_t key = 0;
-  return bpf_map_update_elem(bpf_map__fd(redirect_->maps.state), &key, &state, BPF_ANY) == 0 ? 0 : -errno;
+  return bpf_map_update_elem(state_.get(), &key, &state, BPF_ANY) == 0 ? 0 : -errno;
 }
 
 int Programs::ReadSavedLink(uint32_t interface, saved_link* saved) const {
-  return bpf_map_lookup_elem(bpf_map__fd(redirect_->maps.saved_links), &interface, saved) == 0 ? 0 : -errno;
+  return bpf_map_lookup_elem(saved_links_.get(), &interface, saved) == 0 ? 0 : -errno;
 }
 
 int Programs::WriteSavedLink(uint32_t interface, const saved_link& saved) {
-  int map = bpf_map__fd(redirect_->maps.saved_links);
+  int map = saved_links_.get();
   return bpf_map_update_elem(map, &interface, &saved, BPF_ANY) == 0 ? 0 : -errno;
 }
 
 std::vector<uint32_t> Programs::SavedLinks() const {
   std::vector<uint32_t> interfaces;
-  for (const std::string& key : Keys(bpf_map__fd(redirect_->maps.saved_links), sizeof(uint32_t))) {
+  for (const std::string& key : Keys(saved_links_.get(), sizeof(uint32_t))) {
     uint32_t interface;
     memcpy(&interface, key.data(), sizeof(interface));
     interfaces.push_back(interface);
@@ -275,7 +291,7 @@ int Programs::ReadCounters(std::vector<uint64_t>* counters) const {
   counters->assign(COUNTER_COUNT, 0);
   std::vector<uint64_t> per_cpu(static_cast<size_t>(cpus));
   for (uint32_t key = 0; key < COUNTER_COUNT; key++) {
-    if (bpf_map_lookup_elem(bpf_map__fd(redirect_->maps.counters), &key, per_cpu.data()) != 0) return -errno;
+    if (bpf_map_lookup_elem(counters_.get(), &key, per_cpu.data()) != 0) return -errno;
     for (uint64_t value : per_cpu) (*counters)[key] += value;
   }
   return 0;

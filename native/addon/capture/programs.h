@@ -2,16 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "engine/fd.h"
 #include "types.h"
-
-struct redirect_bpf;
-struct guard_bpf;
 
 namespace culvert::capture {
 
@@ -24,12 +20,10 @@ struct ProgramSettings {
 // What of a guard's kinds of hook the kernel has.
 enum class GuardHook { kTcx, kClsact };
 
-// All functions return 0 or -errno unless they say otherwise.
+// All functions return 0 or -errno unless they say otherwise. What is kept are descriptors: libbpf's objects (the ELF,
+// the types, a descriptor of each map for each program) are 120 KB and 20 descriptors a pod, and wanted only to load.
 class Programs {
  public:
-  Programs();
-  ~Programs();
-
   // Loads both programs; their maps are those pinned in `directory`, or new ones that are then pinned there.
   int Load(const std::string& directory, const ProgramSettings& settings);
 
@@ -63,8 +57,17 @@ class Programs {
  private:
   std::string GuardPin(uint32_t interface) const { return directory_ + "/guard_" + std::to_string(interface); }
 
-  std::unique_ptr<redirect_bpf, void (*)(redirect_bpf*)> redirect_;
-  std::unique_ptr<guard_bpf, void (*)(guard_bpf*)> guard_;
+  Fd redirect_;
+  Fd guard_;
+  // The maps, which both programs share.
+  Fd listeners_;
+  Fd own_addresses_;
+  Fd pass_probes_;
+  Fd pass_ports_;
+  Fd pass_blocks_;
+  Fd counters_;
+  Fd state_;
+  Fd saved_links_;
   std::string directory_;
 };
 
