@@ -5,6 +5,10 @@ export interface Measure {
   readonly name: string;
   readonly unit: string;
   readonly better: 'less' | 'more';
+  /** It has a panel in the chart. */
+  readonly charted?: boolean;
+  /** Of that panel, if not its name. */
+  readonly title?: string;
 }
 
 /** What is wanted of one contestant: of its value, or of the ratio to the best of others in the same round. */

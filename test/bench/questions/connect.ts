@@ -8,13 +8,13 @@ export const question: Question = {
   how: 'Connect, 64 bytes there and back, close, one after the other, 2 s; the tunnel is there already.',
   contestants: sides,
   measures: [
-    { key: 'p50', name: 'connect + 64 B, p50', unit: 'us', better: 'less' },
+    { key: 'p50', name: 'connect + 64 B, p50', unit: 'us', better: 'less', charted: true },
     { key: 'p99', name: 'connect + 64 B, p99', unit: 'us', better: 'less' },
   ],
   targets: [
-    { name: "p50, of Envoy's", measure: 'p50', of: 'culvert', against: ['envoy'], most: 0.5 },
+    { name: "connect p50, of Envoy's", measure: 'p50', of: 'culvert', against: ['envoy'], most: 0.5 },
     {
-      name: "p99, of the best rival's",
+      name: "connect p99, of the best rival's",
       measure: 'p99',
       of: 'culvert',
       against: ['envoy', 'haproxy'],

@@ -21,9 +21,23 @@ export const question: Question = {
     `what was held before, with ${streams} streams that send as fast as they can, the larger of both ends.`,
   contestants: ['culvert', 'envoy', 'haproxy'],
   measures: [
-    { key: 'idle', name: 'resident, idle', unit: 'MB', better: 'less' },
+    {
+      key: 'idle',
+      name: 'resident, idle',
+      unit: 'MB',
+      better: 'less',
+      charted: true,
+      title: 'memory of an idle proxy',
+    },
     { key: 'private', name: 'of it private', unit: 'MB', better: 'less' },
-    { key: 'connection', name: 'an idle connection', unit: 'KB', better: 'less' },
+    {
+      key: 'connection',
+      name: 'an idle connection',
+      unit: 'KB',
+      better: 'less',
+      charted: true,
+      title: 'memory of an idle connection',
+    },
     { key: 'stream', name: 'an active stream', unit: 'KB', better: 'less' },
   ],
   targets: [

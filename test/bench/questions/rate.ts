@@ -10,7 +10,14 @@ export const question: Question = {
   how: `${concurrent} connections under way at any time, each of them connect, 64 bytes there and back, close; 2 s.`,
   contestants: sides,
   measures: [
-    { key: 'rate', name: 'connections', unit: '1/s', better: 'more' },
+    {
+      key: 'rate',
+      name: 'connections',
+      unit: '1/s',
+      better: 'more',
+      charted: true,
+      title: 'new connections a second',
+    },
     { key: 'p99', name: 'time of one of them, p99', unit: 'us', better: 'less' },
     { key: 'cpu', name: 'CPU of both proxies, each', unit: 'us', better: 'less' },
   ],

@@ -8,12 +8,12 @@ export const question: Question = {
   how: 'One connection, one message at a time, 2 s; the first tenth warms up.',
   contestants: sides,
   measures: [
-    { key: 'p50', name: '64 B round trip, p50', unit: 'us', better: 'less' },
-    { key: 'p99', name: '64 B round trip, p99', unit: 'us', better: 'less' },
+    { key: 'p50', name: '64 B round trip, p50', unit: 'us', better: 'less', charted: true },
+    { key: 'p99', name: '64 B round trip, p99', unit: 'us', better: 'less', charted: true },
   ],
   targets: [
     {
-      name: "p50 added to direct, of Envoy's",
+      name: "round trip p50 added, of Envoy's",
       measure: 'p50',
       of: 'culvert',
       against: ['envoy'],
@@ -21,7 +21,7 @@ export const question: Question = {
       most: 0.45,
     },
     {
-      name: "p99, of the best rival's",
+      name: "round trip p99, of the best rival's",
       measure: 'p99',
       of: 'culvert',
       against: ['envoy', 'haproxy'],

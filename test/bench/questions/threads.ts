@@ -25,12 +25,14 @@ export const question: Question = {
     name: `throughput, ${streams} stream${streams === 1 ? '' : 's'}`,
     unit: 'Gbit/s',
     better: 'more',
+    charted: true,
+    title: `capped threads: throughput, ${streams} stream${streams === 1 ? '' : 's'}`,
   })),
   targets: [
     { ...grown(2), least: 1.5 },
     { ...grown(4), least: 2 },
     {
-      name: '4 threads: 16 streams, of 1 stream',
+      name: '4 threads, 16 streams of 1 stream',
       measure: 'gbps16',
       of: name(4),
       against: [name(4)],

@@ -17,8 +17,20 @@ export const question: Question = {
   how: 'One pair of pods; each connection sends as fast as it can for 1.5 s, what counts is what arrived.',
   contestants: sides,
   measures: wanted.flatMap(({ streams }): readonly Measure[] => [
-    { key: `gbps${streams}`, name: `throughput, ${plural(streams)}`, unit: 'Gbit/s', better: 'more' },
-    { key: `cpu${streams}`, name: `CPU of both proxies, ${plural(streams)}`, unit: 's/GB', better: 'less' },
+    {
+      key: `gbps${streams}`,
+      name: `throughput, ${plural(streams)}`,
+      unit: 'Gbit/s',
+      better: 'more',
+      charted: true,
+    },
+    {
+      key: `cpu${streams}`,
+      name: `CPU of both proxies, ${plural(streams)}`,
+      unit: 's/GB',
+      better: 'less',
+      charted: true,
+    },
   ]),
   targets: wanted.flatMap(({ streams, least }): readonly Target[] => [
     {

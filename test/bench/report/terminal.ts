@@ -18,7 +18,7 @@ export function renderAnswer(question: Question, outcome: Outcome): readonly str
   });
   return [
     `${question.title}`,
-    `  ${`medians of ${outcome.rounds} rounds`.padEnd(nameWidth)}${contestants.map((who) => who.padStart(width)).join('')}`,
+    `  ${outcome.rounds === 1 ? 'one round' : `medians of ${outcome.rounds} rounds`.padEnd(nameWidth)}${contestants.map((who) => who.padStart(width)).join('')}`,
     ...values,
     ...targets.map((target) => verdictLine(judge(outcome.samples, measures, target))),
   ];

@@ -35,6 +35,13 @@ export interface Hold {
 const settings =
   'echo 1 > /proc/sys/net/ipv4/tcp_tw_reuse; echo 20000 65000 > /proc/sys/net/ipv4/ip_local_port_range';
 
+const living = new Set<World>();
+
+/** Ends all that runs, for a signal. */
+export async function closeWorlds(): Promise<void> {
+  await Promise.all([...living].map((world) => world.close()));
+}
+
 export class World {
   readonly mesh: Mesh;
   readonly #options: WorldOptions;
@@ -62,11 +69,12 @@ export class World {
         progress: () => undefined,
       });
       const world = new World(mesh, sample, options);
+      living.add(world);
       try {
         await world.#startAll();
         return world;
       } catch (error) {
-        await mesh.close();
+        await world.close();
         throw error;
       }
     } catch (error) {
@@ -190,6 +198,7 @@ export class World {
   }
 
   async close(): Promise<void> {
+    living.delete(this);
     for (const rivals of this.#rivals.values()) await Promise.all(rivals.map((rival) => rival.close(1000)));
     await this.mesh.close();
     await rm(this.#sample, { recursive: true, force: true });
