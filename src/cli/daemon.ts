@@ -12,6 +12,7 @@ import { standardError } from '../runtime/log-output.ts';
 import { createLogger } from '../runtime/logger.ts';
 import type { Metrics } from '../runtime/metrics.ts';
 import { createMetrics } from '../runtime/metrics.ts';
+import { checkPrivateDirectory } from '../runtime/private-files.ts';
 import type { ProcessRecord } from '../runtime/process-registry.ts';
 import { adminSocketPath, registerProcess } from '../runtime/process-registry.ts';
 import { Readiness } from '../runtime/readiness.ts';
@@ -180,6 +181,7 @@ async function openRunDirectory(
 ): Promise<string | undefined> {
   if (runDirectory === '') return undefined;
   await mkdir(runDirectory, { recursive: true });
+  await checkPrivateDirectory(runDirectory);
   const socket = adminSocketPath(runDirectory, kind, name);
   if (socket === undefined)
     logger.warn(

@@ -3,12 +3,14 @@ import { rename, writeFile } from 'node:fs/promises';
 import { TokenFileAuthenticator } from '../controller/authenticate.ts';
 import { Controller, adminRoutes } from '../controller/controller.ts';
 import type { ControllerSettings } from '../controller/settings.ts';
+import { checkPrivateFile } from '../runtime/private-files.ts';
 import type { Daemon, Services } from './daemon.ts';
 import { version } from './version.ts';
 
 /** Starts the control plane. It is ready when all manifests were read and can be served. */
 export async function startController(settings: ControllerSettings, services: Services): Promise<Daemon> {
   const { logger, clock, metrics, readiness } = services;
+  await checkPrivateFile(settings.tokensFile);
   const authenticator = new TokenFileAuthenticator({
     path: settings.tokensFile,
     logger: logger.child('authenticate'),

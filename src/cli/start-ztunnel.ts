@@ -1,11 +1,13 @@
 // Wires the node proxy to its settings, to the kernel and to the services of the process.
 import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { KernelCapture } from '../engine/capture.ts';
 import { startEngine } from '../engine/engine.ts';
 import { preflight } from '../engine/preflight.ts';
 import type { EngineOptions } from '../engine/types.ts';
 import { CertificateManager } from '../identity/certificate-manager.ts';
 import { messageOf } from '../runtime/errors.ts';
+import { checkPrivateDirectory, checkPrivateFile, readPrivateFile } from '../runtime/private-files.ts';
 import { formatHostPort } from '../runtime/settings.ts';
 import type { ChannelOptions } from '../xds/client.ts';
 import { XdsClient } from '../xds/client.ts';
@@ -23,6 +25,8 @@ import { version } from './version.ts';
 /** Starts the proxy of a node. Throws ERR_CULVERT_MACHINE, after saying what it is, if the machine lacks something. */
 export async function startZtunnel(settings: ZtunnelSettings, services: Services): Promise<Daemon> {
   const { logger, clock, metrics, readiness } = services;
+  await checkPrivateFile(settings.tokenFile);
+  await checkPrivateDirectory(join(settings.pinsDirectory, 'culvert'));
   if (!settings.pinsDirectory.startsWith('/sys/')) await mkdir(settings.pinsDirectory, { recursive: true });
   const findings = preflight({
     bpffs: settings.pinsDirectory,
@@ -131,7 +135,7 @@ function xdsChannel(settings: ZtunnelSettings): ChannelOptions {
   return {
     address: formatHostPort(settings.xdsAddress),
     roots: () => readFile(settings.xdsRootCertificates, 'utf8'),
-    token: () => readFile(settings.tokenFile, 'utf8'),
+    token: () => readPrivateFile(settings.tokenFile),
     headers: { clusterid: settings.clusterId },
     ...(settings.xdsServerName !== '' && { serverName: settings.xdsServerName }),
   };

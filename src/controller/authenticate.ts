@@ -2,10 +2,11 @@
 //   JSON:   [{"token": "...", "namespace": "culvert-system", "serviceAccount": "ztunnel", "node": "node1"}]
 //   lines:  token,namespace,serviceAccount[,node]      (# starts a comment)
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { z } from 'zod';
 import { messageOf } from '../runtime/errors.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { readPrivateFile } from '../runtime/private-files.ts';
 import type { Authenticator, Caller } from '../xds/types.ts';
 import { CaError } from './ca/errors.ts';
 
@@ -122,7 +123,7 @@ export class TokenFileAuthenticator implements Authenticator {
     if (stamp === this.#stamp) return;
     try {
       if (size > fileBytesMax) throw new CaError('ERR_CULVERT_CA_FILES', `larger than ${fileBytesMax} bytes`);
-      this.#entries = parseTokenFile(await readFile(this.#path, 'utf8'));
+      this.#entries = parseTokenFile(await readPrivateFile(this.#path));
       this.#stamp = stamp;
     } catch (error) {
       const message = `the token file ${this.#path} cannot be used: ${messageOf(error)}`;

@@ -11,6 +11,7 @@ export class CulvertError extends Error {
 }
 
 export type RuntimeErrorCode =
+  | 'ERR_CULVERT_FILE_MODE' // a key, a token or a directory that others can reach or replace
   | 'ERR_CULVERT_LISTEN' // an endpoint cannot listen where it was told to
   | 'ERR_CULVERT_METRIC' // a metric was declared twice, differently
   | 'ERR_CULVERT_SETTING_FILE' // the configuration file cannot be read or is not a YAML map

@@ -1,10 +1,11 @@
 // The small HTTP servers of a process: metrics, readiness, admin. Whoever can reach one is a stranger: a request is
 // short, has little time, and there are few at once. These answer operators and scrapers, never the mesh's traffic.
-import { chmod, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { RuntimeError, messageOf } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { listenPrivately } from './private-files.ts';
 
 export type ListenAddress =
   /** Host `*`: every address. Port 0: any free one. */
@@ -121,11 +122,11 @@ export class HttpEndpoint {
     if (listen.kind === 'unix') await rm(listen.path, { force: true });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (cause) => reject(this.#cannotListen(listen, cause)));
-      server.listen(listenOptions(listen), resolve);
+      if (listen.kind === 'unix') listenPrivately(server, listen.path, resolve);
+      else server.listen({ port: listen.port, ...(listen.host !== '*' && { host: listen.host }) }, resolve);
     });
     server.on('error', (error) => this.#options.logger.error(`${this.#options.name}: ${messageOf(error)}`));
     this.#servers.push({ server, listen });
-    if (listen.kind === 'unix') await chmod(listen.path, 0o600);
   }
 
   #cannotListen(listen: ListenAddress, cause: Error): RuntimeError {
@@ -182,11 +183,6 @@ export class HttpEndpoint {
     if (others.length === 0) return { status: 404, body: 'not found; / lists what there is\n' };
     return { status: 405, body: `use ${others.join(' or ')}\n` };
   }
-}
-
-function listenOptions(listen: ListenAddress): { path: string } | { host?: string; port: number } {
-  if (listen.kind === 'unix') return { path: listen.path };
-  return listen.host === '*' ? { port: listen.port } : { host: listen.host, port: listen.port };
 }
 
 /** A page that rebinds its own name to 127.0.0.1 sends that name as the host; one that posts across sends its origin. */

@@ -14,7 +14,7 @@ describe('callers by token file', () => {
   let path: string;
   let authenticator: TokenFileAuthenticator;
   const replace = async (text: string): Promise<void> => {
-    await writeFile(`${path}.new`, text);
+    await writeFile(`${path}.new`, text, { mode: 0o600 });
     await rename(`${path}.new`, path);
   };
 

@@ -4,9 +4,10 @@
 //   cert-chain.pem  certificates between it and a root (only below a root of somebody else)
 //   root-cert.pem   every root that is trusted
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { link, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf } from '../../runtime/errors.ts';
+import { RuntimeError, messageOf } from '../../runtime/errors.ts';
+import { checkPrivateDirectory, checkPrivateFile } from '../../runtime/private-files.ts';
 import { CaError } from './errors.ts';
 
 export interface CaFiles {
@@ -23,9 +24,9 @@ const names = {
   roots: 'root-cert.pem',
 } as const;
 
-/** Reads what is there. Throws ERR_CULVERT_CA_FILES if others than the owner can reach the key. */
+/** Reads what is there. Throws ERR_CULVERT_CA_FILES if others than the owner can reach the key or replace a file. */
 export async function readCaFiles(directory: string): Promise<CaFiles> {
-  await requireOwnerOnly(join(directory, names.key));
+  await checked(() => checkPrivateFile(join(directory, names.key)));
   const [keyPem, certificatePem, chainPem, rootsPem] = await Promise.all(
     [names.key, names.certificate, names.chain, names.roots].map((name) =>
       readIfThere(join(directory, name)),
@@ -40,6 +41,7 @@ export async function createCaDirectory(directory: string): Promise<void> {
   } catch (error) {
     throw unusable(directory, error);
   }
+  await checked(() => checkPrivateDirectory(directory));
 }
 
 /** Stores a new key unless there is one already: of two controllers that start at once, one wins. */
@@ -70,16 +72,13 @@ export async function storeRoot(directory: string, certificatePem: string): Prom
   }
 }
 
-async function requireOwnerOnly(path: string): Promise<void> {
-  const { mode } = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return { mode: 0 };
-    throw unusable(path, error);
-  });
-  if ((mode & 0o077) !== 0)
-    throw new CaError(
-      'ERR_CULVERT_CA_FILES',
-      `${path} has mode ${(mode & 0o777).toString(8).padStart(4, '0')}, others can reach the key: chmod 0600 ${path}`,
-    );
+async function checked(check: () => Promise<void>): Promise<void> {
+  try {
+    await check();
+  } catch (error) {
+    if (!(error instanceof RuntimeError)) throw unusable('files', error);
+    throw new CaError('ERR_CULVERT_CA_FILES', error.message, { cause: error });
+  }
 }
 
 async function readIfThere(path: string): Promise<string | undefined> {

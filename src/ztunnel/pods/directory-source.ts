@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { Clock, Timer } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { checkPrivateDirectory } from '../../runtime/private-files.ts';
 import { ZtunnelError } from '../errors.ts';
 import type { PodSession, PodSource } from './pod-source.ts';
 import { lineBytesMax, parsePodFile } from './protocol.ts';
@@ -39,6 +40,8 @@ export class DirectoryPodSource implements PodSource {
     const session = open();
     const { path, logger, settleMs = 20 } = this.#options;
     try {
+      // Who can write here decides what is captured.
+      await checkPrivateDirectory(path);
       // Watched first and read then: a file that comes in between is seen at least once.
       this.#watcher = watch(path, () => this.#arm(session, settleMs));
       this.#watcher.on('error', (error) =>

@@ -1,10 +1,11 @@
 // Pods over a unix socket. Only root may connect: who can name a namespace here decides what is captured.
-import { chmod, mkdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import { checkPrivateDirectory, listenPrivately } from '../../runtime/private-files.ts';
 import { ZtunnelError } from '../errors.ts';
 import type { PodSession, PodSource } from './pod-source.ts';
 import { answerLine, lineBytesMax } from './protocol.ts';
@@ -30,9 +31,9 @@ export class SocketPodSource implements PodSource {
     this.#server = server;
     try {
       await mkdir(dirname(this.#path), { recursive: true });
+      await checkPrivateDirectory(dirname(this.#path));
       await this.#removeStale();
       await listen(server, this.#path);
-      await chmod(this.#path, 0o600);
     } catch (cause) {
       const message = `cannot listen for pods on ${this.#path}: ${messageOf(cause)}`;
       throw new ZtunnelError('ERR_CULVERT_POD_SOURCE', message, { cause });
@@ -113,7 +114,7 @@ function serveLines(socket: Socket, answer: (line: string) => Promise<string>): 
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
-    server.listen(path, () => {
+    listenPrivately(server, path, () => {
       server.off('error', reject);
       resolve();
     });
