@@ -1,6 +1,7 @@
 // Every setting of the controller. Help, docs/settings.md and the checks are made from this table.
 import { inGroup, setting } from '../runtime/settings.ts';
 import type { SettingValues } from '../runtime/settings.ts';
+import { debuggingSettings, endpointSettings, loggingSettings } from '../runtime/process-settings.ts';
 
 export const controllerSettings = {
   ...inGroup('The mesh', {
@@ -54,35 +55,14 @@ export const controllerSettings = {
     ),
   }),
   ...inGroup('Endpoints of its own', {
-    metricsAddress: setting.address('*:15020', 'where /metrics is served'),
-    readinessAddress: setting.address('*:15021', 'where /healthz/ready is served'),
-    adminAddress: setting.address(
-      '127.0.0.1:15000',
-      'where /config_dump, /logging and the rest is served; keep it on loopback',
-    ),
-    runDirectory: setting.path(
-      '/run/culvert',
-      'where processes of this machine register, with their admin sockets',
-    ),
+    ...endpointSettings,
     name: setting.string('controller', 'name under which it registers'),
   }),
   ...inGroup('Stopping', {
     drainTimeout: setting.duration('5s', 'time that open streams have after SIGTERM'),
   }),
-  ...inGroup('Debugging', {
-    debugging: setting.boolean(
-      false,
-      'allow what shows private keys: core dumps, debuggers of the same user, the inspector on SIGUSR1',
-    ),
-  }),
-  ...inGroup('Logging', {
-    logLevel: setting.oneOf(
-      ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
-      'info',
-      'least level that is logged',
-    ),
-    logFormat: setting.oneOf(['text', 'json'], 'text', 'lines for people or for machines'),
-  }),
+  ...inGroup('Debugging', debuggingSettings),
+  ...inGroup('Logging', loggingSettings),
 };
 
 export type ControllerSettings = SettingValues<typeof controllerSettings>;

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { inGroup, setting } from '../runtime/settings.ts';
 import type { SettingValues } from '../runtime/settings.ts';
+import { debuggingSettings, endpointSettings, loggingSettings } from '../runtime/process-settings.ts';
 
 const count = { min: 1, max: 1_000_000 };
 
@@ -89,16 +90,7 @@ export const ztunnelSettings = {
     ),
   }),
   ...inGroup('Endpoints of its own', {
-    metricsAddress: setting.address('*:15020', 'where /metrics is served'),
-    readinessAddress: setting.address('*:15021', 'where /healthz/ready is served'),
-    adminAddress: setting.address(
-      '127.0.0.1:15000',
-      'where /config_dump, /logging and the rest is served; keep it on loopback',
-    ),
-    runDirectory: setting.path(
-      '/run/culvert',
-      'where processes of this machine register, with their admin sockets',
-    ),
+    ...endpointSettings,
   }),
   ...inGroup('Engine', {
     threads: setting.integer(
@@ -154,19 +146,9 @@ export const ztunnelSettings = {
     drainTimeout: setting.duration('30s', 'time that open connections have after SIGTERM'),
     podDrainTimeout: setting.duration('30s', "time that a removed pod's connections have"),
   }),
-  ...inGroup('Debugging', {
-    debugging: setting.boolean(
-      false,
-      'allow what shows private keys: core dumps, debuggers of the same user, the inspector on SIGUSR1',
-    ),
-  }),
+  ...inGroup('Debugging', debuggingSettings),
   ...inGroup('Logging', {
-    logLevel: setting.oneOf(
-      ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
-      'info',
-      'least level that is logged',
-    ),
-    logFormat: setting.oneOf(['text', 'json'], 'text', 'lines for people or for machines'),
+    ...loggingSettings,
     accessLog: setting.oneOf(
       ['all', 'failures', 'off'],
       'all',
