@@ -7,10 +7,13 @@ import { root } from './dependencies.js';
 import { fuzzHome, fuzzPrograms, fuzzTargets } from './fuzz-programs.js';
 import { say, seconds } from './progress.js';
 import { captured } from './run-program.js';
+import { runProperties } from './suites.js';
 
 const usage = 'usage: npm run fuzz [target...] [-- --minutes N | --brief]';
 const minutesUsual = 5;
 const briefSeconds = 10;
+/** The readers in TypeScript, whose inputs fast-check makes. */
+const properties = 'properties';
 /** One input that takes longer is a hang; one that needs more memory is a leak or an amplification. */
 const limits = ['-timeout=25', '-rss_limit_mb=1500', '-max_len=4096', '-len_control=0'];
 const environment = {
@@ -23,12 +26,17 @@ export async function runFuzz(args) {
   const chosen = parse(args);
   if (chosen === undefined) {
     say(usage);
-    say(`targets: ${fuzzTargets().join(' ')}`);
+    say(`targets: ${[...fuzzTargets(), properties].join(' ')}`);
     return 2;
   }
-  const programs = await fuzzPrograms();
-  const waiting = [...chosen.targets];
   const outcomes = [];
+  if (chosen.targets.includes(properties)) {
+    // A minute of searching is a second for each property: there are some sixty.
+    const totals = await runProperties(Math.max(1, Math.round(chosen.seconds / 60)));
+    outcomes.push(...Array(totals.passed).fill(true), ...Array(totals.failed).fill(false));
+  }
+  const waiting = chosen.targets.filter((target) => target !== properties);
+  const programs = waiting.length === 0 ? '' : await fuzzPrograms();
   const worker = async () => {
     for (let target = waiting.shift(); target !== undefined; target = waiting.shift())
       outcomes.push(...(await runTarget(target, join(programs, target), chosen)));
@@ -49,11 +57,17 @@ function parse(args) {
   for (let i = 0; i < args.length; i += 1) {
     if (args[i] === '--brief') brief = true;
     else if (args[i] === '--minutes') minutes = Number(args[(i += 1)]);
-    else if (all.includes(args[i])) targets.push(args[i]);
+    else if (all.includes(args[i]) || args[i] === properties) targets.push(args[i]);
     else return undefined;
   }
   if (!(minutes > 0)) return undefined;
-  return { targets: targets.length > 0 ? targets : all, seconds: brief ? briefSeconds : minutes * 60, brief };
+  // `npm test` has tried the properties briefly.
+  const usual = brief ? all : [...all, properties];
+  return {
+    targets: targets.length > 0 ? targets : usual,
+    seconds: brief ? briefSeconds : minutes * 60,
+    brief,
+  };
 }
 
 /** Whether its replay and its search passed. */

@@ -1,6 +1,6 @@
 // Runs a suite and prints, alone on the last line, how many tests passed and failed.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundledNode, root } from './dependencies.js';
@@ -65,6 +65,15 @@ export async function runBenches(args) {
   say(`compiled in ${seconds(started)}`);
   const env = { ...testEnvironment({}), ENVOY_PROGRAM: envoy };
   return foreground(bundledNode, [join(root, 'test', 'bench', 'main.ts'), ...args], { cwd: root, env });
+}
+
+/** The tests that state properties of readers of outside input, each property tried for `seconds`. Resolves to totals. */
+export async function runProperties(seconds) {
+  const files = readdirSync(join(root, 'test'), { recursive: true })
+    .filter((file) => file.endsWith('.test.ts'))
+    .map((file) => join('test', file))
+    .filter((file) => readFileSync(join(root, file), 'utf8').includes('/support/properties.ts'));
+  return runMocha(['--timeout', '0', ...files.sort()], { PROPERTY_SECONDS: String(seconds) });
 }
 
 const none = { passed: 0, failed: 0, skipped: 0 };

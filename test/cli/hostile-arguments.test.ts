@@ -8,21 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { run } from '../../src/cli/main.ts';
-import { ip } from '../../src/mesh/address.ts';
-import { MeshSnapshot } from '../../src/mesh/snapshot.ts';
 import { registerProcess, listProcesses } from '../../src/runtime/process-registry.ts';
-import { ZtunnelError } from '../../src/ztunnel/errors.ts';
-import { resolveDestination, resolveWorkload } from '../../src/ztunnel/resolve-reference.ts';
-import { service, workload } from '../support/mesh-objects.ts';
-import {
-  anyText,
-  brokenText,
-  check,
-  checkAsync,
-  growth,
-  propertyTimeoutMs,
-  thrownBy,
-} from '../support/properties.ts';
+import { anyText, brokenText, checkAsync, propertyTimeoutMs } from '../support/properties.ts';
 import { recordedTerminal } from '../support/terminal.ts';
 
 describe('a command line that nobody meant', () => {
@@ -91,55 +78,4 @@ describe('a command line that nobody meant', () => {
     assert.deepEqual(await listProcesses(directory), [good]);
     await remove();
   });
-});
-
-describe('a reference on the command line', () => {
-  const key = 'shop/cart.shop.svc.cluster.local';
-  const frontend = workload({ name: 'frontend', addresses: [ip('10.0.1.1')] });
-  const cart = workload({
-    name: 'cart-1',
-    workloadName: 'cart',
-    addresses: [ip('10.0.2.1')],
-    services: new Map([[key, [{ servicePort: 80, targetPort: 8080 }]]]),
-  });
-  const snapshot = MeshSnapshot.empty().with({
-    workloads: [frontend, cart],
-    services: [service({ name: 'cart' })],
-  });
-
-  it('is found, or unknown with a sentence', () => {
-    const written = fc.constantFrom(
-      'cart:80',
-      'shop/cart:80',
-      '10.0.2.1:80',
-      '[fd00::1]:80',
-      'shop/cart-1',
-      cart.uid,
-    );
-    check(
-      fc.property(fc.oneof(written, brokenText(written), anyText), (text) => {
-        for (const act of [
-          (): unknown => resolveDestination(snapshot, frontend, text),
-          (): unknown => resolveWorkload(snapshot, '', text),
-        ]) {
-          const error = thrownBy(act);
-          assert.ok(error === undefined || error instanceof ZtunnelError, String(error));
-        }
-      }),
-      500,
-    );
-  });
-
-  it('with more parts than a name has is unknown', () => {
-    assert.throws(() => resolveWorkload(snapshot, '', 'shop/cart-1/other'), {
-      code: 'ERR_CULVERT_WHY_UNKNOWN',
-    });
-  });
-
-  for (const unit of ['a', ':', '1', '[', '/', '.'])
-    it(`takes its time in proportion: ${unit}`, () => {
-      const read = (text: string): unknown => thrownBy(() => resolveDestination(snapshot, frontend, text));
-
-      assert.ok(growth(2_000, (n) => `${unit.repeat(n)}:x`, read) < 24);
-    });
 });

@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { ip } from '../../src/mesh/address.ts';
 import type { MeshUpdate } from '../../src/mesh/snapshot.ts';
 import { MeshSnapshot } from '../../src/mesh/snapshot.ts';
 import type { Workload } from '../../src/mesh/workload.ts';
+import { ZtunnelError } from '../../src/ztunnel/errors.ts';
 import { LoadBalancer } from '../../src/ztunnel/load-balancer.ts';
 import { resolveDestination, resolveWorkload } from '../../src/ztunnel/resolve-reference.ts';
 import { explainWhy } from '../../src/ztunnel/why.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { policy, service, workload } from '../support/mesh-objects.ts';
+import { anyText, brokenText, check, growth, thrownBy } from '../support/properties.ts';
 
 const key = 'shop/cart.shop.svc.cluster.local';
 const frontend = workload({ name: 'frontend', addresses: [ip('10.0.1.1')] });
@@ -129,4 +132,44 @@ describe('a reference', () => {
 
     assert.throws(() => resolveWorkload(other, '', 'frontend'), { code: 'ERR_CULVERT_WHY_UNKNOWN' });
   });
+});
+
+describe('a reference that somebody asks about', () => {
+  const snapshot = MeshSnapshot.empty().with(mesh);
+
+  it('is found, or unknown with a sentence', () => {
+    const written = fc.constantFrom(
+      'cart:80',
+      'shop/cart:80',
+      '10.0.2.1:80',
+      '[fd00::1]:80',
+      'shop/cart-1',
+      cart.uid,
+    );
+    check(
+      fc.property(fc.oneof(written, brokenText(written), anyText), (text) => {
+        for (const act of [
+          (): unknown => resolveDestination(snapshot, frontend, text),
+          (): unknown => resolveWorkload(snapshot, '', text),
+        ]) {
+          const error = thrownBy(act);
+          assert.ok(error === undefined || error instanceof ZtunnelError, String(error));
+        }
+      }),
+      500,
+    );
+  });
+
+  it('with more parts than a name has is unknown', () => {
+    assert.throws(() => resolveWorkload(snapshot, '', 'shop/cart-1/other'), {
+      code: 'ERR_CULVERT_WHY_UNKNOWN',
+    });
+  });
+
+  for (const unit of ['a', ':', '1', '[', '/', '.'])
+    it(`takes its time in proportion: ${unit}`, () => {
+      const read = (text: string): unknown => thrownBy(() => resolveDestination(snapshot, frontend, text));
+
+      assert.ok(growth(2_000, (n) => `${unit.repeat(n)}:x`, read) < 24);
+    });
 });
