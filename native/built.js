@@ -17,6 +17,8 @@ import { homedir } from 'node:os';
 import { join, relative } from 'node:path';
 
 const keptMax = 8;
+/** What the build makes: the addon, and the program that keeps its listeners. */
+const outputs = ['culvert.node', 'culvert-holder'];
 
 /** Hash of the sources, the build description, the headers' versions and the distribution they are compiled on. */
 export function sourceHash(root) {
@@ -45,7 +47,11 @@ export function sourceHash(root) {
 /** True if the addon in `out` is what `hash` stands for. */
 export function isBuilt(out, hash) {
   const stamp = join(out, '.source-hash');
-  return existsSync(addonIn(out)) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash;
+  return (
+    outputs.every((name) => existsSync(outputIn(out, name))) &&
+    existsSync(stamp) &&
+    readFileSync(stamp, 'utf8') === hash
+  );
 }
 
 export function markBuilt(out, hash) {
@@ -59,10 +65,10 @@ export function markStale(out) {
 
 /** Puts the kept addon of this hash into `out`, if there is one. */
 export function restore(out, hash) {
-  const kept = join(keepDirectory(), hash, 'culvert.node');
-  if (!existsSync(kept)) return false;
+  const kept = join(keepDirectory(), hash);
+  if (!outputs.every((name) => existsSync(join(kept, name)))) return false;
   mkdirSync(join(out, 'Release'), { recursive: true });
-  copyThenRename(kept, addonIn(out));
+  for (const name of outputs) copyThenRename(join(kept, name), outputIn(out, name));
   markBuilt(out, hash);
   const now = new Date();
   utimesSync(join(keepDirectory(), hash), now, now);
@@ -74,7 +80,7 @@ export function keep(out, hash) {
   try {
     const directory = keepDirectory();
     mkdirSync(join(directory, hash), { recursive: true });
-    copyThenRename(addonIn(out), join(directory, hash, 'culvert.node'));
+    for (const name of outputs) copyThenRename(outputIn(out, name), join(directory, hash, name));
     const byAge = readdirSync(directory)
       .map((name) => ({ path: join(directory, name), at: statSync(join(directory, name)).mtimeMs }))
       .sort((a, b) => b.at - a.at);
@@ -85,7 +91,11 @@ export function keep(out, hash) {
 }
 
 export function addonIn(out) {
-  return join(out, 'Release', 'culvert.node');
+  return outputIn(out, 'culvert.node');
+}
+
+function outputIn(out, name) {
+  return join(out, 'Release', name);
 }
 
 function keepDirectory() {

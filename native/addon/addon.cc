@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include "engine_object.h"
+#include "holder_object.h"
 
 namespace culvert {
 void InitCapture(Napi::Env env, Napi::Object exports);  // capture/exports.cc
@@ -13,6 +14,7 @@ static Napi::Object Init(Napi::Env env, Napi::Object exports) {
   culvert::InitEngine(env, exports);
   culvert::InitCapture(env, exports);
   culvert::InitProcess(env, exports);
+  culvert::InitHolder(env, exports);
   return exports;
 }
 

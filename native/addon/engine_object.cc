@@ -156,9 +156,13 @@ Napi::Value EngineObject::Start(const Napi::CallbackInfo& info) {
 
 Napi::Value EngineObject::AddPod(const Napi::CallbackInfo& info) {
   int listeners[3] = {-1, -1, -1};
-  int error = engine_->stopped() ? ECANCELED
-                                 : engine_->AddPod(Text(info[0]), Int(info[1]), Text(info[2]),
-                                                   info[3].As<Napi::Boolean>().Value(), listeners);
+  int inherited[3] = {-1, -1, -1};
+  bool inherits = info[4].IsArray();
+  for (uint32_t i = 0; inherits && i < 3; ++i) inherited[i] = Int(info[4].As<Napi::Array>().Get(i));
+  int error = engine_->stopped()
+                  ? ECANCELED
+                  : engine_->AddPod(Text(info[0]), Int(info[1]), Text(info[2]), info[3].As<Napi::Boolean>().Value(),
+                                    listeners, inherits ? inherited : nullptr);
   if (error != 0) return Napi::Number::New(info.Env(), error);
   auto out = Napi::Array::New(info.Env(), 3);
   for (uint32_t i = 0; i < 3; ++i) out.Set(i, Napi::Number::New(info.Env(), listeners[i]));

@@ -1,7 +1,8 @@
 // The life of a long-running process: services, endpoints, its own part, signals, drain, end. The same for all of them.
 import { mkdir } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import { keepMemoryPrivate } from '../engine/process.ts';
-import type { EndpointRoute, ListenAddress } from '../runtime/admin-server.ts';
+import type { AdminServerOptions, EndpointRoute, ListenAddress } from '../runtime/admin-server.ts';
 import { AdminServer, jsonResponse } from '../runtime/admin-server.ts';
 import type { Clock } from '../runtime/clock.ts';
 import { systemClock } from '../runtime/clock.ts';
@@ -46,9 +47,18 @@ export interface Services {
 /** A process's own part, running. */
 export interface Daemon {
   readonly routes: readonly EndpointRoute[];
+  /** Called when its endpoints are there for others to find. */
+  reachable?(): Promise<void>;
   /** Takes nothing new and lets what is open end, at the latest when `drain.expired` aborts. */
   drain(drain: Drain): Promise<void>;
   close(): Promise<void> | void;
+}
+
+/** A process that may follow another of its name, and be followed. */
+export interface Succession {
+  /** Its predecessor runs: endpoints are taken from it when this process has started. */
+  readonly takesOver: boolean;
+  readonly superseded: Promise<void>;
 }
 
 export interface DaemonOptions {
@@ -58,11 +68,12 @@ export interface DaemonOptions {
   /** The settings in force and where each came from, for GET /settings. */
   readonly described: Readonly<Record<string, { readonly value: string; readonly source: string }>>;
   readonly start: (services: Services) => Promise<Daemon>;
+  readonly succession?: Succession;
 }
 
 /** Runs until a signal or POST /quitquitquit, then drains. Resolves to the exit code. */
 export async function runDaemon(options: DaemonOptions): Promise<number> {
-  const { kind, name, settings } = options;
+  const { kind, name, settings, succession } = options;
   const logger = createLogger({ level: settings.logLevel, format: settings.logFormat });
   const drain = new Drain(systemClock);
   const services: Services = {
@@ -81,7 +92,8 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     // Before there is a key in memory.
     if (!settings.debugging) closers.push(keepKeys(logger));
     const socket = await openRunDirectory(settings.runDirectory, kind, name, logger);
-    const server = await startEndpoints(services, settings, socket);
+    const endpoints = endpointsOf(settings, socket, succession !== undefined);
+    const server = await startEndpoints(services, settings, succession?.takesOver ? noEndpoints : endpoints);
     server.admin.addRoute({
       method: 'GET',
       path: '/settings',
@@ -92,11 +104,20 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
     const daemon = await options.start(services);
     closers.push(() => daemon.close());
     for (const route of daemon.routes) server.admin.addRoute(route);
+    if (succession?.takesOver === true) await server.listen(endpoints);
     if (socket !== undefined) {
       const record = { kind, name, pid: process.pid, startedMs: Date.now(), adminSocket: socket };
       closers.push(await registerProcess(settings.runDirectory, record));
     }
+    if (succession !== undefined)
+      services.supervisor.run('the end of its endpoints', async () => {
+        await succession.superseded;
+        await server.yield();
+      });
+    await daemon.reachable?.();
     starting.done();
+    // Not at the end, as it is written by default: a process that is killed has none, and it is the next one's head start.
+    flushCompileCache();
     logger.info(`${kind} ${name} runs`, { admin: server.admin.addresses.join(' ') });
     await aborted(drain.signal);
     services.readiness.task('draining');
@@ -190,24 +211,33 @@ async function openRunDirectory(
   return socket;
 }
 
+type Endpoints = AdminServerOptions['listen'];
+
+const noEndpoints: Endpoints = { metrics: [], readiness: [], admin: [] };
+
+/** `shared`: a successor listens on the same ports before this process leaves them. */
+function endpointsOf(settings: DaemonSettings, socket: string | undefined, shared: boolean): Endpoints {
+  const tcp = ({ host, port }: HostPort): ListenAddress => ({ kind: 'tcp', host, port, shared });
+  return {
+    metrics: [tcp(settings.metricsAddress)],
+    readiness: [tcp(settings.readinessAddress)],
+    admin: [
+      tcp(settings.adminAddress),
+      ...(socket === undefined ? [] : [{ kind: 'unix', path: socket } as const]),
+    ],
+  };
+}
+
 function startEndpoints(
   services: Services,
   settings: DaemonSettings,
-  socket: string | undefined,
+  listen: Endpoints,
 ): Promise<AdminServer> {
-  const tcp = ({ host, port }: HostPort): ListenAddress => ({ kind: 'tcp', host, port });
   return AdminServer.start({
     metrics: services.metrics,
     readiness: services.readiness,
     logger: services.logger.child('admin'),
-    listen: {
-      metrics: [tcp(settings.metricsAddress)],
-      readiness: [tcp(settings.readinessAddress)],
-      admin: [
-        tcp(settings.adminAddress),
-        ...(socket === undefined ? [] : [{ kind: 'unix', path: socket } as const]),
-      ],
-    },
+    listen,
     quit: () => services.drain.start(settings.drainTimeout),
     routes: [],
   });

@@ -13,6 +13,7 @@ import type { ChannelOptions } from '../xds/client.ts';
 import { XdsClient } from '../xds/client.ts';
 import { CertificateClient } from '../xds/certificate-client.ts';
 import { adminRoutes } from '../ztunnel/admin.ts';
+import type { Handover } from '../ztunnel/handover.ts';
 import { DirectoryPodSource } from '../ztunnel/pods/directory-source.ts';
 import type { PodSource } from '../ztunnel/pods/pod-source.ts';
 import { SocketPodSource } from '../ztunnel/pods/socket-source.ts';
@@ -23,7 +24,11 @@ import { CliError } from './errors.ts';
 import { version } from './version.ts';
 
 /** Starts the proxy of a node. Throws ERR_CULVERT_MACHINE, after saying what it is, if the machine lacks something. */
-export async function startZtunnel(settings: ZtunnelSettings, services: Services): Promise<Daemon> {
+export async function startZtunnel(
+  settings: ZtunnelSettings,
+  services: Services,
+  handover?: Handover,
+): Promise<Daemon> {
   const { logger, clock, metrics, readiness } = services;
   await checkPrivateFile(settings.tokenFile);
   await checkPrivateDirectory(join(settings.pinsDirectory, 'culvert'));
@@ -81,7 +86,8 @@ export async function startZtunnel(settings: ZtunnelSettings, services: Services
       };
     },
     certificates,
-    podSources: podSources(settings, services),
+    podSources: podSources(settings, services, handover),
+    ...(handover !== undefined && { handover }),
     logger,
     metrics,
     readiness,
@@ -89,12 +95,30 @@ export async function startZtunnel(settings: ZtunnelSettings, services: Services
   });
   return {
     routes: adminRoutes(ztunnel, version()),
+    reachable: () => succeed(ztunnel, services, settings),
     drain: (drain) => Promise.race([ztunnel.drain(drain.leftMs ?? 0), expired(drain.expired)]),
     close: async () => {
       await ztunnel.close();
       signer.close();
     },
   };
+}
+
+/** Tells the holder when this process serves, and drains when a successor does. */
+async function succeed(
+  ztunnel: Ztunnel,
+  { drain, supervisor }: Services,
+  { drainTimeout }: ZtunnelSettings,
+): Promise<void> {
+  const { succession } = ztunnel;
+  if (succession === undefined) return;
+  if (succession.takesOver) await ztunnel.acceptPods();
+  supervisor.run('the handover', async () => {
+    await succession.restored();
+    succession.ready();
+    await succession.superseded;
+    drain.start(drainTimeout);
+  });
 }
 
 /** What the engine is to keep to, of the settings. */
@@ -164,10 +188,15 @@ function nodeDescription(settings: ZtunnelSettings): ConstructorParameters<typeo
   };
 }
 
-function podSources(settings: ZtunnelSettings, { logger, clock }: Services): readonly PodSource[] {
+function podSources(
+  settings: ZtunnelSettings,
+  { logger, clock }: Services,
+  handover: Handover | undefined,
+): readonly PodSource[] {
   const sources: PodSource[] = [];
+  const takesOver = handover?.takesOver ?? false;
   if (settings.podsSocket !== '')
-    sources.push(new SocketPodSource({ path: settings.podsSocket, logger: logger.child('pods') }));
+    sources.push(new SocketPodSource({ path: settings.podsSocket, logger: logger.child('pods'), takesOver }));
   if (settings.podsDirectory !== '')
     sources.push(
       new DirectoryPodSource({ path: settings.podsDirectory, logger: logger.child('pods'), clock }),

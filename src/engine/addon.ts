@@ -23,6 +23,11 @@ export function loadAddon(): Addon {
   return loaded;
 }
 
+/** The program that keeps listeners for the process that it starts: built with the addon, beside it. */
+export function holderPath(): string {
+  return join(dirname(addonPath()), 'culvert-holder');
+}
+
 function addonPath(): string {
   return process.env['CULVERT_ADDON'] ?? join(packageRoot(), 'build', 'native', 'Release', 'culvert.node');
 }

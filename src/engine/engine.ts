@@ -26,7 +26,13 @@ import type {
 interface NativeEngine {
   /** 0 or an errno. Once. */
   start(): number;
-  addPod(podId: string, netns: number, identity: string, ipv6: boolean): number[] | number;
+  addPod(
+    podId: string,
+    netns: number,
+    identity: string,
+    ipv6: boolean,
+    inherited?: readonly number[],
+  ): number[] | number;
   removePod(podId: string, drainMs: number): void;
   setIdentity(
     name: string,
@@ -140,14 +146,16 @@ class AddonEngine implements Engine {
   addPod(
     podId: string,
     netns: FileDescriptor,
-    options: { readonly tlsIdentity: string; readonly ipv6: boolean },
+    options: { readonly tlsIdentity: string; readonly ipv6: boolean; readonly inherited?: Listeners },
   ): Listeners {
     if (this.#draining)
       throw new EngineError(
         'ERR_CULVERT_ENGINE_DRAINING',
         `pod ${podId} comes too late: the engine is draining`,
       );
-    const made = this.#native.addPod(podId, netns, options.tlsIdentity, options.ipv6);
+    const { tlsIdentity, ipv6, inherited } = options;
+    const given = inherited && [inherited.outbound, inherited.plaintext, inherited.hbone];
+    const made = this.#native.addPod(podId, netns, tlsIdentity, ipv6, given);
     if (typeof made === 'number') {
       throw new EngineError('ERR_CULVERT_ENGINE_FAILED', `cannot listen in the namespace of pod ${podId}`, {
         errno: made,

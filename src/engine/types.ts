@@ -294,13 +294,14 @@ export interface LiveBytes {
 /** What the rest of Culvert sees of the engine. */
 export interface Engine {
   /**
-   * Makes the pod's listeners inside `netns` and starts accepting. Idempotent by podId. Throws
-   * ERR_CULVERT_ENGINE_DRAINING once `drain` was called.
+   * Makes the pod's listeners inside `netns`, or uses copies of those `inherited`, and starts accepting. Idempotent by
+   * podId. Throws ERR_CULVERT_ENGINE_DRAINING once `drain` was called, and ERR_CULVERT_ENGINE_FAILED with errno EINVAL
+   * if what is inherited are not such listeners as it would make.
    */
   addPod(
     podId: string,
     netns: FileDescriptor,
-    options: { readonly tlsIdentity: string; readonly ipv6: boolean },
+    options: { readonly tlsIdentity: string; readonly ipv6: boolean; readonly inherited?: Listeners },
   ): Listeners;
   /** GOAWAY to the pod's tunnels and no new ones; listeners close; streams have until the deadline. */
   removePod(podId: string, drainMs: number): void;

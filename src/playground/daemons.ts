@@ -2,6 +2,7 @@
 // start them on one machine. Everything they need is said here, nothing is left to a default that is shared.
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { holderPath } from '../engine/addon.ts';
 import { adminSocketPath } from '../runtime/process-registry.ts';
 import { controllerAddress } from './topology/plan.ts';
 
@@ -92,6 +93,9 @@ export function controllerCommand(
 export function ztunnelCommand(paths: RunPaths, node: string, options: DaemonOptions): readonly string[] {
   const own = nodePaths(paths, node);
   return [
+    holderPath(),
+    '--log-format=json',
+    '--',
     ...(options.program ?? ownSources),
     'ztunnel',
     ...flags({

@@ -13,6 +13,7 @@ import type { ExecOptions, ExecResult } from './exec.ts';
 import { execCaptured } from './exec.ts';
 import type { PodHandover } from './handover.ts';
 import { handOverPod, handOverPods, withdrawPod } from './handover.ts';
+import { listProcesses } from '../runtime/process-registry.ts';
 import { PlaygroundProcess } from './process.ts';
 import type { RunState } from './run-directory.ts';
 import { openRun, removeDeadRuns, removeRun, runDirectory } from './run-directory.ts';
@@ -146,16 +147,38 @@ export class Mesh {
 
   /** Starts a node's ztunnel (again) and waits until it serves. */
   async startZtunnel(node: string): Promise<void> {
-    const process = await PlaygroundProcess.start({
+    const holder = await PlaygroundProcess.start({
       name: `ztunnel of ${node}`,
       netns: this.netns(node),
       view: 'node',
       command: ztunnelCommand(this.paths, node, this.#options),
+      env: { NODE_COMPILE_CACHE: join(this.paths.directory, 'compile-cache') },
       cwd: this.paths.directory,
       logFile: this.ztunnelLog(node),
     });
-    this.#ztunnels.set(node, process);
-    await this.#ready(process, this.adminSocket(node));
+    this.#ztunnels.set(node, holder);
+    await this.#ready(holder, this.adminSocket(node));
+  }
+
+  /** The process id of the ztunnel that serves a node, which is a child of `ztunnel(node)`: the holder. */
+  async ztunnelPid(node: string): Promise<number> {
+    const found = (await listProcesses(this.paths.directory)).find(
+      (record) => record.kind === 'ztunnel' && record.name === node,
+    );
+    if (found !== undefined) return found.pid;
+    throw new PlaygroundError('ERR_CULVERT_PLAYGROUND_PROCESS', `no ztunnel serves ${node} now`);
+  }
+
+  /** Kills a node's ztunnel and leaves its holder. Returns the process id. */
+  async killZtunnel(node: string): Promise<number> {
+    const pid = await this.ztunnelPid(node);
+    process.kill(pid, 'SIGKILL');
+    return pid;
+  }
+
+  /** Asks the holder to replace a node's ztunnel. */
+  replaceZtunnel(node: string): void {
+    process.kill(this.ztunnel(node).pid, 'SIGHUP');
   }
 
   ztunnelLog(node: string): string {

@@ -72,6 +72,18 @@ export class AdminServer {
     }
   }
 
+  /** Listens there as well. Throws ERR_CULVERT_LISTEN. */
+  async listen(where: AdminServerOptions['listen']): Promise<void> {
+    await this.metrics.listen(where.metrics);
+    await this.readiness.listen(where.readiness);
+    await this.admin.listen(where.admin);
+  }
+
+  /** Leaves the ports to a successor, which listens on them already. */
+  async yield(): Promise<void> {
+    for (const endpoint of [this.admin, this.readiness, this.metrics]) await endpoint.yield();
+  }
+
   async close(): Promise<void> {
     for (const endpoint of [this.admin, this.readiness, this.metrics]) await endpoint.close();
   }

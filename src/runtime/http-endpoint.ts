@@ -1,16 +1,15 @@
 // The small HTTP servers of a process: metrics, readiness, admin. Whoever can reach one is a stranger: a request is
 // short, has little time, and there are few at once. These answer operators and scrapers, never the mesh's traffic.
-import { rm } from 'node:fs/promises';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import { RuntimeError, messageOf } from './errors.ts';
+import { listenOnSocketFile } from './socket-file.ts';
 import type { Logger } from './logger.ts';
-import { listenPrivately } from './private-files.ts';
 
 export type ListenAddress =
-  /** Host `*`: every address. Port 0: any free one. */
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  /** A socket file for its owner alone (0600); one that is left over is replaced. */
+  /** Host `*`: every address. Port 0: any free one. `shared`: a successor may listen there before this one stops. */
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number; readonly shared?: boolean }
+  /** A socket file for its owner alone (0600); one that is there is replaced. */
   | { readonly kind: 'unix'; readonly path: string };
 
 export interface EndpointRequest {
@@ -47,13 +46,20 @@ export interface EndpointOptions {
   readonly refuseBrowsers?: boolean;
 }
 
+interface Listening {
+  readonly server: Server;
+  readonly listen: ListenAddress;
+  /** To be called when it is closed. */
+  readonly remove: () => Promise<void>;
+}
+
 const bodyBytesMax = 1024 * 1024;
 const connectionsMax = 64;
 
 export class HttpEndpoint {
   readonly #options: EndpointOptions;
   readonly #routes = new Map<string, EndpointRoute>();
-  readonly #servers: { readonly server: Server; readonly listen: ListenAddress }[] = [];
+  #servers: readonly Listening[] = [];
 
   private constructor(options: EndpointOptions) {
     this.#options = options;
@@ -63,12 +69,17 @@ export class HttpEndpoint {
   static async start(options: EndpointOptions): Promise<HttpEndpoint> {
     const endpoint = new HttpEndpoint(options);
     try {
-      for (const listen of options.listen) await endpoint.#listen(listen);
+      await endpoint.listen(options.listen);
     } catch (error) {
       await endpoint.close();
       throw error;
     }
     return endpoint;
+  }
+
+  /** Listens there as well. Throws ERR_CULVERT_LISTEN. */
+  async listen(addresses: readonly ListenAddress[]): Promise<void> {
+    for (const listen of addresses) await this.#listen(listen);
   }
 
   /** A later route of the same method and path replaces the earlier one. */
@@ -103,12 +114,22 @@ export class HttpEndpoint {
 
   /** Stops at once; connections that are open are closed. Idempotent. */
   async close(): Promise<void> {
-    const servers = this.#servers.splice(0);
-    for (const { server, listen } of servers) {
+    await this.#stop(() => true);
+  }
+
+  /** Stops where a successor listens: its socket files are its own. */
+  async yield(): Promise<void> {
+    await this.#stop(({ listen }) => listen.kind === 'tcp');
+  }
+
+  async #stop(which: (one: Listening) => boolean): Promise<void> {
+    const stopping = this.#servers.filter(which);
+    this.#servers = this.#servers.filter((one) => !stopping.includes(one));
+    for (const { server, remove } of stopping) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       server.closeAllConnections();
       await closed;
-      if (listen.kind === 'unix') await rm(listen.path, { force: true });
+      await remove();
     }
   }
 
@@ -119,17 +140,19 @@ export class HttpEndpoint {
     );
     server.maxConnections = connectionsMax;
     server.on('clientError', (_error, socket) => socket.destroy());
-    if (listen.kind === 'unix') await rm(listen.path, { force: true });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (cause) => reject(this.#cannotListen(listen, cause)));
-      if (listen.kind === 'unix') listenPrivately(server, listen.path, resolve);
-      else server.listen({ port: listen.port, ...(listen.host !== '*' && { host: listen.host }) }, resolve);
-    });
+    try {
+      const remove =
+        listen.kind === 'unix'
+          ? await listenOnSocketFile(server, listen.path)
+          : await listenOn(server, listen);
+      this.#servers = [...this.#servers, { server, listen, remove }];
+    } catch (cause) {
+      throw this.#cannotListen(listen, cause);
+    }
     server.on('error', (error) => this.#options.logger.error(`${this.#options.name}: ${messageOf(error)}`));
-    this.#servers.push({ server, listen });
   }
 
-  #cannotListen(listen: ListenAddress, cause: Error): RuntimeError {
+  #cannotListen(listen: ListenAddress, cause: unknown): RuntimeError {
     const where = listen.kind === 'unix' ? listen.path : `${listen.host}:${listen.port}`;
     return new RuntimeError(
       'ERR_CULVERT_LISTEN',
@@ -183,6 +206,20 @@ export class HttpEndpoint {
     if (others.length === 0) return { status: 404, body: 'not found; / lists what there is\n' };
     return { status: 405, body: `use ${others.join(' or ')}\n` };
   }
+}
+
+async function listenOn(
+  server: Server,
+  { host, port, shared = false }: Extract<ListenAddress, { kind: 'tcp' }>,
+): Promise<() => Promise<void>> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ port, reusePort: shared, ...(host !== '*' && { host }) }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+  return () => Promise.resolve();
 }
 
 /** A page that rebinds its own name to 127.0.0.1 sends that name as the host; one that posts across sends its origin. */

@@ -13,6 +13,8 @@ export type ZtunnelErrorCode =
   | 'ERR_CULVERT_POD_LIMIT'
   /** The pod source cannot listen or watch where it was told to. */
   | 'ERR_CULVERT_POD_SOURCE'
+  /** The holder that started this process does not answer, or this process cannot take over from its predecessor. */
+  | 'ERR_CULVERT_HOLDER'
   /** A question to `why` names something that the node does not know. */
   | 'ERR_CULVERT_WHY_UNKNOWN';
 

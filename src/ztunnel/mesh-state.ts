@@ -26,6 +26,7 @@ export class MeshState implements ControlHandlers {
   readonly #names = new Map<string, string>();
   #snapshot = MeshSnapshot.empty();
   #lastUpdateMs: number | undefined;
+  #isKnown = false;
 
   constructor(options: {
     readonly clock: Clock;
@@ -44,6 +45,11 @@ export class MeshState implements ControlHandlers {
   /** Milliseconds since the epoch; undefined before the first. */
   get lastUpdateMs(): number | undefined {
     return this.#lastUpdateMs;
+  }
+
+  /** Everything that exists has been received once: with less, a connection could pass that a policy denies. */
+  get isKnown(): boolean {
+    return this.#isKnown;
   }
 
   settingsOf(namespace: string, name: string): PodSettings | undefined {
@@ -71,6 +77,7 @@ export class MeshState implements ControlHandlers {
   }
 
   onSynced(): void {
+    this.#isKnown = true;
     this.#synced();
   }
 

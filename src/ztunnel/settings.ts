@@ -144,6 +144,10 @@ export const ztunnelSettings = {
   }),
   ...inGroup('Stopping', {
     drainTimeout: setting.duration('30s', 'time that open connections have after SIGTERM'),
+    takeOverTimeout: setting.duration(
+      '60s',
+      'time that a successor has to take over every pod of a ztunnel that serves; else it gives up',
+    ),
     podDrainTimeout: setting.duration('30s', "time that a removed pod's connections have"),
   }),
   ...inGroup('Debugging', debuggingSettings),

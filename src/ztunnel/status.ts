@@ -17,6 +17,14 @@ export interface StatusReport {
     readonly resources: Readonly<Record<string, number>>;
     readonly nacks: number;
   };
+  /** The program that keeps this one's listeners; absent without one. */
+  readonly holder?: {
+    readonly pid: number;
+    /** How often it has started a process because one had died, when this one started. */
+    readonly restarts: number;
+    readonly pods: number;
+    readonly podsMax: number;
+  };
   readonly pods: readonly PodStatus[];
   readonly certificates: readonly CertificateReport[];
   readonly counters: Readonly<Record<string, number>>;
@@ -49,6 +57,12 @@ export interface CertificateReport {
   readonly error?: string;
 }
 
+function holderOf({ options: { handover } }: Ztunnel): Pick<StatusReport, 'holder'> {
+  if (handover?.facts === undefined) return {};
+  const { pid, restarts, podsMax } = handover.facts;
+  return { holder: { pid, restarts, pods: handover.size, podsMax } };
+}
+
 export function statusOf(ztunnel: Ztunnel, version: string): StatusReport {
   const { settings, readiness } = ztunnel.options;
   const { state, resources, nacks, lastError } = ztunnel.control.status();
@@ -68,6 +82,7 @@ export function statusOf(ztunnel: Ztunnel, version: string): StatusReport {
       resources,
       nacks,
     },
+    ...holderOf(ztunnel),
     pods: [...ztunnel.pods.views()].map((view) => ({
       uid: view.announcement.uid,
       name: view.announcement.name,

@@ -16,6 +16,7 @@ import { ConnectionTable } from './connection-table.ts';
 import type { LocalPod } from './decide-direct.ts';
 import { EngineEvents } from './engine-events.ts';
 import { registerGauges } from './gauges.ts';
+import type { Handover } from './handover.ts';
 import type { CertificateSource } from './identity-keeper.ts';
 import { IdentityKeeper } from './identity-keeper.ts';
 import { LoadBalancer } from './load-balancer.ts';
@@ -24,6 +25,7 @@ import { MeshState } from './mesh-state.ts';
 import { ConnectionMetrics } from './metrics.ts';
 import { PodManager } from './pods/pod-manager.ts';
 import type { PodSource } from './pods/pod-source.ts';
+import { Succession } from './succession.ts';
 import type { ZtunnelSettings } from './settings.ts';
 import { TunnelMetrics } from './tunnel-metrics.ts';
 
@@ -45,6 +47,8 @@ export interface ZtunnelOptions {
   readonly connect: (handlers: ControlHandlers) => ControlChannel;
   readonly certificates: CertificateSource;
   readonly podSources: readonly PodSource[];
+  /** From and to other processes of this node; undefined without a holder. */
+  readonly handover?: Handover;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly readiness: Readiness;
@@ -67,21 +71,38 @@ export class Ztunnel {
   readonly startedMs: number;
   readonly #events: EngineEvents;
   readonly #synced: { done(): void };
+  readonly #podsTask: { done(): void };
+  /** Undefined without a holder. */
+  readonly succession: Succession | undefined;
   #closed = false;
 
-  /** Resolves when pods are accepted; `readiness` says what is still waited for. */
+  /**
+   * Resolves when pods are accepted; `readiness` says what is still waited for. With a predecessor it resolves when
+   * this process could take over all of its pods: `acceptPods` does.
+   */
   static async start(options: ZtunnelOptions): Promise<Ztunnel> {
     const ztunnel = new Ztunnel(options);
-    const podsTask = options.readiness.task('pods', 'their source');
+    const { succession } = ztunnel;
     try {
-      for (const source of options.podSources) await source.start(() => ztunnel.pods.session());
+      succession?.restore();
+      if (succession?.takesOver === true) {
+        ztunnel.control.start();
+        await succession.restored(options.settings.takeOverTimeout);
+        return ztunnel;
+      }
+      await ztunnel.acceptPods();
     } catch (error) {
       await ztunnel.close();
       throw error;
     }
-    podsTask.done();
     ztunnel.control.start();
     return ztunnel;
+  }
+
+  /** Opens the sources of pods. */
+  async acceptPods(): Promise<void> {
+    for (const source of this.options.podSources) await source.start(() => this.pods.session());
+    this.#podsTask.done();
   }
 
   private constructor(options: ZtunnelOptions) {
@@ -91,13 +112,14 @@ export class Ztunnel {
     this.#synced = readiness.task('xds', 'the first complete configuration');
     // Asked each time and not told: a certificate also expires, or is valid again, because the clock was set.
     readiness.check('certificates', () => this.#uncertified());
+    this.#podsTask = readiness.task('pods', 'their source');
     const tunnels = new TunnelMetrics(metrics);
     // The engine may speak before the rest is there: its events are handled in later turns of the event loop.
     this.engine = options.createEngine((events) => this.#events.handle(events));
     this.mesh = new MeshState({
       clock,
       changed: (change) => this.#meshChanged(change),
-      synced: () => this.#synced.done(),
+      synced: () => this.#meshSynced(),
     });
     this.identities = new IdentityKeeper({
       engine: this.engine,
@@ -116,6 +138,8 @@ export class Ztunnel {
     });
     this.pods = new PodManager({
       engine: this.engine,
+      meshIsKnown: () => this.mesh.isKnown,
+      ...(options.handover !== undefined && { handover: options.handover }),
       capture,
       clock,
       logger,
@@ -127,7 +151,10 @@ export class Ztunnel {
       auditIntervalMs: settings.auditInterval,
       ipv6: settings.ipv6,
       nodeAddresses: settings.nodeAddresses.map(parseIp).filter((ip) => ip !== undefined),
-      changed: () => this.#events.meshChanged(),
+      changed: () => {
+        this.#events.meshChanged();
+        this.succession?.podsChanged();
+      },
       ...(random !== undefined && { random }),
     });
     this.balancer = new LoadBalancer({ clock, ...(random !== undefined && { random }) });
@@ -148,8 +175,15 @@ export class Ztunnel {
       // The engine's own deadline would take the answer away: be a little earlier.
       waitMs: Math.min(settings.unknownWorkloadWait, Math.max(0, settings.decisionTimeout - 250)),
       waitingMax: settings.undecidedTotal,
-      closed: (podId) => this.pods.connectionClosed(podId),
+      closed: (podId) => {
+        this.pods.connectionClosed(podId);
+        this.succession?.connectionClosed();
+      },
     });
+    this.succession =
+      options.handover === undefined
+        ? undefined
+        : new Succession({ ztunnel: this, handover: options.handover });
     this.control = options.connect(this.mesh);
     registerGauges(metrics, this, tunnels);
   }
@@ -186,13 +220,18 @@ export class Ztunnel {
     this.engine.closeConnections(ids, reason);
   }
 
-  /** Takes no more pods; resolves when nothing is open, or at the deadline. What is captured stays captured. */
+  /**
+   * Takes no more pods; resolves when nothing is open, or at the deadline. What is captured stays captured. With a
+   * holder it goes on accepting connections until a successor does.
+   */
   async drain(graceMs: number): Promise<void> {
-    const { logger, podSources } = this.options;
+    const { logger, podSources, clock } = this.options;
+    const deadlineMs = clock.now() + graceMs;
     logger.info('draining', { connections: this.table.size, grace_ms: graceMs });
+    await this.succession?.beforeDrain(graceMs);
     this.pods.beginDrain();
     for (const source of podSources) await source.close();
-    await this.engine.drain(graceMs);
+    await this.engine.drain(Math.max(0, deadlineMs - clock.now()));
   }
 
   /** Ends at once, in an order that leaves pods captured: without a proxy nothing leaves them. Idempotent. */
@@ -212,6 +251,13 @@ export class Ztunnel {
     this.table.close();
     this.engine.close();
     capture.close();
+    this.options.handover?.close();
+  }
+
+  #meshSynced(): void {
+    this.#synced.done();
+    this.pods.reconsider();
+    this.succession?.podsChanged();
   }
 
   #meshChanged(change: MeshChange): void {

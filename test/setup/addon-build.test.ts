@@ -26,6 +26,7 @@ describe('the addon', () => {
     const out = join(directory, 'out');
     mkdirSync(join(out, 'Release'), { recursive: true });
     writeFileSync(addonIn(out), content);
+    writeFileSync(join(out, 'Release', 'culvert-holder'), content);
     return out;
   }
 

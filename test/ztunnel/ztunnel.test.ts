@@ -55,7 +55,13 @@ describe('a node proxy', () => {
     for (const name of ['cart', 'frontend'])
       agent.add({ uid: `pod-${name}`, namespace: 'shop', name, netns: test.netns });
     controller.onPods({ pods: [settingsOf('cart'), settingsOf('frontend')], removed: [] });
+    controller.onSynced();
     await eventually('both pods run', () => ztunnel.pods.counts().running === 2);
+  }
+
+  function agentState(uid: string): string | undefined {
+    const view = [...ztunnel.pods.views()].find(({ announcement }) => announcement.uid === uid);
+    return view && `${view.phase}: ${view.detail}`;
   }
 
   function addMesh(): void {
@@ -71,6 +77,20 @@ describe('a node proxy', () => {
       connectEvent({ id, podId: 'pod-cart', authority: '10.0.2.1:8080', peerIdentity: frontendId }),
     );
   }
+
+  it('captures nothing before the whole mesh is known: a policy may be still to come', async () => {
+    agent.add({ uid: 'pod-cart', namespace: 'shop', name: 'cart', netns: test.netns });
+    controller.onPods({ pods: [settingsOf('cart')], removed: [] });
+    await eventually(
+      'it waits',
+      () => agentState('pod-cart') === 'waiting: the first complete configuration',
+    );
+    assert.equal(capture.attached.size, 0);
+
+    controller.onSynced();
+
+    await eventually('the pod runs', () => ztunnel.pods.counts().running === 1);
+  });
 
   it('is ready once the first configuration is complete', () => {
     assert.deepEqual(readiness.pending, ['xds (the first complete configuration)']);

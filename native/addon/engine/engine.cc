@@ -100,7 +100,8 @@ Loop& Engine::LeastLoaded(int avoid) {
   return *best;
 }
 
-int Engine::AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3]) {
+int Engine::AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3],
+                   const int* inherited) {
   if (draining_) return ESHUTDOWN;
   auto found = pods_.find(id);
   std::shared_ptr<Pod> pod = found == pods_.end() ? std::make_shared<Pod>() : found->second;
@@ -121,7 +122,9 @@ int Engine::AddPod(const std::string& id, int netns, const std::string& identity
         NetnsScope scope(pod->netns.get(), own.get());
         error = scope.error();
         for (Fd* fd : {&pod->outbound, &pod->plaintext, &pod->hbone}) {
-          if (error == 0) error = Listen(ipv6, options_.mark, fd);
+          if (error != 0) break;
+          error = inherited == nullptr ? Listen(ipv6, options_.mark, fd)
+                                       : InheritListener(*inherited++, ipv6, options_.mark, fd);
         }
       }).join();
     } catch (const std::system_error& failed) {

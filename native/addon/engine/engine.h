@@ -38,8 +38,12 @@ class Engine {
   void Stop();
   bool stopped() const { return stopped_; }
 
-  /** 0 and the listeners' numbers, or an errno: ESHUTDOWN once a drain has begun. The numbers stay the engine's. */
-  int AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3]);
+  /**
+   * 0 and the listeners' numbers, or an errno: ESHUTDOWN once a drain has begun, EINVAL if one of `inherited` (three
+   * listeners of an earlier process) does not fit. The numbers stay the engine's; what is inherited is copied.
+   */
+  int AddPod(const std::string& id, int netns, const std::string& identity, bool ipv6, int listeners[3],
+             const int* inherited = nullptr);
   void RemovePod(const std::string& id, int drain_ms);
   bool SetIdentity(const IdentityMaterial& material, std::string* error);
   void RemoveIdentity(const std::string& name);

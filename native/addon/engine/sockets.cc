@@ -1,8 +1,13 @@
 #include "sockets.h"
 
+#include <fcntl.h>
 #include <netinet/tcp.h>
 
 #include <cerrno>
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
 
 namespace culvert {
 
@@ -26,6 +31,25 @@ static int Connect(int fd, const Address& to) {
   return errno;
 }
 
+static bool GetInt(int fd, int level, int option, int* value) {
+  socklen_t length = sizeof *value;
+  return getsockopt(fd, level, option, value, &length) == 0;
+}
+
+static bool IsInt(int fd, int level, int option, int wanted) {
+  int value = 0;
+  return GetInt(fd, level, option, &value) && value == wanted;
+}
+
+static uint64_t NetnsCookieOf(int fd) {
+  uint64_t cookie = 0;
+  socklen_t length = sizeof cookie;
+  return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length) == 0 ? cookie : 0;
+}
+
+/** More than a namespace's net.core.somaxconn (4096 since Linux 5.4) has no effect. */
+static constexpr int kBacklog = 4096;
+
 int Listen(bool ipv6, uint32_t mark, Fd* out) {
   int family = ipv6 ? AF_INET6 : AF_INET;
   Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -47,7 +71,26 @@ int Listen(bool ipv6, uint32_t mark, Fd* out) {
   sockaddr_storage storage;
   socklen_t length = any.ToSockaddr(&storage);
   if (bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0) return errno;
-  if (listen(fd.get(), 4096) != 0) return errno;
+  if (listen(fd.get(), kBacklog) != 0) return errno;
+  *out = std::move(fd);
+  return 0;
+}
+
+int InheritListener(int listener, bool ipv6, uint32_t mark, Fd* out) {
+  int family = ipv6 ? AF_INET6 : AF_INET;
+  Fd here(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  Fd fd(fcntl(listener, F_DUPFD_CLOEXEC, 0));
+  if (!here || !fd) return errno;
+  uint64_t cookie = NetnsCookieOf(here.get());
+  bool fits = cookie != 0 && NetnsCookieOf(fd.get()) == cookie && IsInt(fd.get(), SOL_SOCKET, SO_DOMAIN, family) &&
+              IsInt(fd.get(), SOL_SOCKET, SO_PROTOCOL, IPPROTO_TCP) && IsInt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, 1) &&
+              IsInt(fd.get(), SOL_SOCKET, SO_MARK, static_cast<int>(mark)) &&
+              IsInt(fd.get(), SOL_SOCKET, SO_REUSEPORT, 0) &&
+              (ipv6 ? IsInt(fd.get(), IPPROTO_IPV6, IPV6_TRANSPARENT, 1) && IsInt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, 0)
+                    : IsInt(fd.get(), IPPROTO_IP, IP_TRANSPARENT, 1));
+  if (!fits) return EINVAL;
+  // The flag belongs to the open socket, whoever holds it: accepting must never wait.
+  if (fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK) != 0) return errno;
   *out = std::move(fd);
   return 0;
 }

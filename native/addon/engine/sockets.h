@@ -15,6 +15,11 @@ constexpr int kUserTimeoutMs = 30000;
 
 /** A listener on an ephemeral port: both families in one socket if `ipv6`. What it is set to, accepted ones inherit. */
 int Listen(bool ipv6, uint32_t mark, Fd* out);
+/**
+ * A listener that an earlier process made: `out` becomes another descriptor of it. EINVAL unless it is one of this
+ * namespace, family and mark, that is transparent and shared with nobody.
+ */
+int InheritListener(int listener, bool ipv6, uint32_t mark, Fd* out);
 /** Starts connecting to another machine. `tunnel` also bounds how long unacknowledged bytes may wait. */
 int DialPeer(const Address& to, uint32_t mark, bool tunnel, Fd* out);
 /**

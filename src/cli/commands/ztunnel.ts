@@ -16,13 +16,16 @@ export function addZtunnel(program: Command, terminal: Terminal, outcome: Outcom
     const loaded = await settingsFrom(ztunnelSettings, options, terminal);
     const { runDaemon } = await import('../daemon.ts');
     const { startZtunnel } = await import('../start-ztunnel.ts');
+    const { takeFromHolder } = await import('../holder.ts');
     const settings = loaded.values;
+    const handover = await takeFromHolder(terminal.environment);
     outcome.exit = await runDaemon({
       kind: 'ztunnel',
       name: settings.node,
       settings,
       described: describeSettings(ztunnelSettings, loaded),
-      start: (services) => startZtunnel(settings, services),
+      start: (services) => startZtunnel(settings, services, handover),
+      ...(handover !== undefined && { succession: handover }),
     });
   });
 }

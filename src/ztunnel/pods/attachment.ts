@@ -1,10 +1,12 @@
 // What is done to a pod: listeners of the engine and capture around them, put up and taken down in the order that never
 // lets a packet pass by.
 import type { Capture, CaptureSpec } from '../../engine/capture-types.ts';
-import type { Engine } from '../../engine/types.ts';
+import type { Engine, Listeners } from '../../engine/types.ts';
 import type { IpAddress } from '../../mesh/address.ts';
 import type { PodSettings } from '../../mesh/pod-settings.ts';
+import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
+import type { Handover } from '../handover.ts';
 import type { CaptureCounts } from './capture-counts.ts';
 import type { Pod } from './pod.ts';
 
@@ -13,6 +15,8 @@ export interface AttachmentOptions {
   readonly capture: Capture;
   readonly counts: CaptureCounts;
   readonly logger: Logger;
+  /** Keeps listeners for the next process; undefined without a holder. */
+  readonly handover?: Pick<Handover, 'inherited' | 'keep' | 'drop'>;
   readonly ipv6: boolean;
   /** Addresses of the node beside those in a pod's settings. */
   readonly nodeAddresses: readonly IpAddress[];
@@ -27,11 +31,12 @@ export class Attachment {
 
   /** Idempotent. What fails leaves a pod that was not attached as it was. */
   attach(pod: Pod, settings: PodSettings, identity: string): void {
-    const { engine, capture, counts, ipv6, logger } = this.#options;
+    const { engine, capture, counts, handover, logger } = this.#options;
     const { uid, netns } = pod;
-    const listeners = engine.addPod(uid, netns, { tlsIdentity: identity, ipv6 });
+    const listeners = this.#listen(pod, identity);
     try {
       const result = capture.attach({ ...this.#specOf(uid, settings), netns, listeners });
+      handover?.keep(pod.announcement, identity, result.netnsCookie, listeners);
       pod.adopted ||= result.adopted;
       pod.netnsCookie = result.netnsCookie;
       counts.begin(uid, result.keptConnections);
@@ -48,6 +53,20 @@ export class Attachment {
     pod.attached = { settings, identity };
     pod.moved = false;
     pod.pinned = false;
+  }
+
+  /** On the listeners of an earlier process, where connections may wait, if they fit. */
+  #listen({ uid, netns }: Pod, tlsIdentity: string): Listeners {
+    const { engine, handover, ipv6, logger } = this.#options;
+    const inherited = handover?.inherited(uid);
+    if (inherited !== undefined) {
+      try {
+        return engine.addPod(uid, netns, { tlsIdentity, ipv6, inherited });
+      } catch (error) {
+        logger.warn('the listeners of an earlier process do not fit', { pod: uid, error: messageOf(error) });
+      }
+    }
+    return engine.addPod(uid, netns, { tlsIdentity, ipv6 });
   }
 
   /** Changes probes and exclusions in place. */
@@ -75,6 +94,7 @@ export class Attachment {
   drain(pod: Pod, drainMs: number, release: boolean): void {
     if (release) this.#options.capture.release(pod.uid);
     this.#options.engine.removePod(pod.uid, drainMs);
+    this.#options.handover?.drop(pod.uid);
     pod.draining = true;
   }
 
@@ -83,6 +103,7 @@ export class Attachment {
     const { engine, capture, counts, logger } = this.#options;
     counts.end(pod.uid);
     if (pod.attached !== undefined) engine.removePod(pod.uid, 0);
+    this.#options.handover?.drop(pod.uid);
     capture.detach(pod.uid);
     pod.attached = undefined;
     pod.draining = false;

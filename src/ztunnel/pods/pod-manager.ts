@@ -2,49 +2,27 @@
 // happens only says "look at this pod again"; one pod is looked at per turn of the event loop, since attaching takes
 // milliseconds in which no connection is decided.
 import { closeSync } from 'node:fs';
-import type { Capture } from '../../engine/capture-types.ts';
-import type { Engine, FileDescriptor } from '../../engine/types.ts';
-import type { IpAddress } from '../../mesh/address.ts';
+import type { FileDescriptor } from '../../engine/types.ts';
 import { formatIdentity } from '../../mesh/identity.ts';
 import type { PodSettings } from '../../mesh/pod-settings.ts';
-import type { Clock, Timer } from '../../runtime/clock.ts';
+import type { Workload } from '../../mesh/workload.ts';
+import type { Timer } from '../../runtime/clock.ts';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { ZtunnelError } from '../errors.ts';
+import type { RestoredPod } from '../handover.ts';
 import { Attachment } from './attachment.ts';
 import { CaptureCounts } from './capture-counts.ts';
 import { isSameNamespace, openNamespace } from './netns-file.ts';
-import type { Pod, PodView } from './pod.ts';
-import { isSettled, newPod, stateOf, viewOf } from './pod.ts';
 import { PodNames } from './pod-names.ts';
+import { type Pod, type PodView, isSettled, newPod, stateOf, unsettledOf, viewOf } from './pod.ts';
+import type { PodManagerOptions } from './pod-manager-options.ts';
 import type { PodAnnouncement, PodPhase, PodSession, PodState } from './pod-source.ts';
-import type { PodStep } from './reconcile.ts';
-import { nextStep } from './reconcile.ts';
+import { type PodStep, nextStep } from './reconcile.ts';
 
-export interface PodManagerOptions {
-  readonly engine: Engine;
-  readonly capture: Capture;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Settings of a pod of this node, by namespace and name. */
-  readonly settingsOf: (namespace: string, name: string) => PodSettings | undefined;
-  /** An identity's certificate is wanted, has been needed by its last pod, is there. */
-  readonly certificates: {
-    use(identity: string): void;
-    release(identity: string): void;
-    has(identity: string): boolean;
-  };
-  /** Connections of a pod that are open. */
-  readonly openConnections: (podId: string) => number;
-  readonly podsMax: number;
-  readonly drainMs: number;
-  readonly auditIntervalMs: number;
-  readonly ipv6: boolean;
-  /** Addresses of the node beside those in a pod's settings. */
-  readonly nodeAddresses: readonly IpAddress[];
-  readonly random?: () => number;
-  /** Called when a pod has become, or is no longer, one that connections can be decided for. */
-  readonly changed?: (podId: string) => void;
+export interface AcceptingPod {
+  readonly podId: string;
+  readonly identity: string;
 }
 
 export class PodManager {
@@ -76,11 +54,6 @@ export class PodManager {
     this.#armAudit();
   }
 
-  /** Pods that an earlier process captured and that nobody has named yet. */
-  get adoptable(): number {
-    return this.#orphans.size;
-  }
-
   get size(): number {
     return this.#pods.size;
   }
@@ -105,19 +78,11 @@ export class PodManager {
   }
 
   /** The pod that serves a workload and takes connections now, and the identity that it proves. */
-  accepting(workload: {
-    readonly namespace: string;
-    readonly name: string;
-    readonly uid: string;
-  }): { readonly podId: string; readonly identity: string } | undefined {
+  accepting(workload: Pick<Workload, 'namespace' | 'name' | 'uid'>): AcceptingPod | undefined {
     const pod = this.#names.accepting(workload);
     if (pod?.attached === undefined || this.#nodeDrains) return undefined;
     if (this.settingsOf(pod.uid)?.uid !== workload.uid) return undefined;
     return { podId: pod.uid, identity: pod.attached.identity };
-  }
-
-  has(podId: string): boolean {
-    return this.#pods.has(podId);
   }
 
   session(): PodSession {
@@ -129,6 +94,24 @@ export class PodManager {
       snapshot: () => this.#removeUnnamedSince(began),
       settled: (uid, waitMs) => this.#settled(uid, waitMs),
     };
+  }
+
+  /** Takes up a pod that an earlier process served. It stays until a source that knows all pods does not name it. */
+  restore({ announcement, identity, netns }: RestoredPod): void {
+    const pod = this.#pods.get(announcement.uid);
+    if (pod !== undefined || this.#pods.size >= this.#options.podsMax) return closeSync(netns);
+    const restored = this.#newPod(announcement, netns);
+    this.#enqueue(announcement.uid);
+    try {
+      this.#useIdentity(restored, identity); // a head start: the controller has the last word
+    } catch (error) {
+      this.#fail(restored, error);
+    }
+  }
+
+  /** Those of these pods that nothing can be said of yet: settings, certificate or capture are still to come. */
+  unsettled(uids: ReadonlySet<string>): readonly string[] {
+    return unsettledOf([...this.#pods.values()].filter(({ uid }) => uids.has(uid)));
   }
 
   /** Look at every pod again: settings or certificates have changed. */
@@ -298,6 +281,8 @@ export class PodManager {
         return this.#settle(pod, 'waiting', step.detail);
       case 'attach':
         if (this.#nodeDrains) return this.#settle(pod, 'waiting', 'another proxy: this one is draining');
+        if (!this.#options.meshIsKnown())
+          return this.#settle(pod, 'waiting', 'the first complete configuration');
         this.#attachment.attach(pod, step.settings, step.identity);
         return this.#settle(pod, 'running', '');
       case 'update':
@@ -340,6 +325,7 @@ export class PodManager {
   #forget(pod: Pod): void {
     pod.timer?.cancel();
     this.#dropIdentity(pod);
+    this.#options.handover?.drop(pod.uid);
     closeSync(pod.netns);
     this.#pods.delete(pod.uid);
     this.#names.delete(pod);

@@ -84,6 +84,13 @@ export function viewOf(pod: Pod, seen: Pick<PodView, 'settings' | 'keptConnectio
   return { announcement, phase, detail, identity, faults, adopted, netnsCookie, ...seen };
 }
 
+/** `namespace/name: detail` of pods that nothing can be said of yet. */
+export function unsettledOf(pods: readonly Pod[]): readonly string[] {
+  return pods
+    .filter((pod) => !isSettled(pod) && pod.phase !== 'draining')
+    .map(({ announcement: { namespace, name }, detail }) => `${namespace}/${name}: ${detail}`);
+}
+
 export function stateOf({ phase, detail }: PodState): PodState {
   return { phase, detail };
 }

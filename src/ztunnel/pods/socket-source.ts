@@ -1,11 +1,12 @@
 // Pods over a unix socket. Only root may connect: who can name a namespace here decides what is captured.
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import type { Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { dirname } from 'node:path';
 import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
-import { checkPrivateDirectory, listenPrivately } from '../../runtime/private-files.ts';
+import { checkPrivateDirectory } from '../../runtime/private-files.ts';
+import { listenOnSocketFile } from '../../runtime/socket-file.ts';
 import { ZtunnelError } from '../errors.ts';
 import type { PodSession, PodSource } from './pod-source.ts';
 import { answerLine, lineBytesMax } from './protocol.ts';
@@ -18,11 +19,15 @@ export class SocketPodSource implements PodSource {
   readonly #path: string;
   readonly #logger: Logger;
   readonly #sockets = new Set<Socket>();
+  readonly #takesOver: boolean;
   #server: Server | undefined;
+  #remove: (() => Promise<void>) | undefined;
 
-  constructor(options: { readonly path: string; readonly logger: Logger }) {
+  /** `takesOver`: a predecessor that listens there is expected, and loses the path. */
+  constructor(options: { readonly path: string; readonly logger: Logger; readonly takesOver?: boolean }) {
     this.#path = options.path;
     this.#logger = options.logger;
+    this.#takesOver = options.takesOver ?? false;
   }
 
   async start(open: () => PodSession): Promise<void> {
@@ -32,8 +37,8 @@ export class SocketPodSource implements PodSource {
     try {
       await mkdir(dirname(this.#path), { recursive: true });
       await checkPrivateDirectory(dirname(this.#path));
-      await this.#removeStale();
-      await listen(server, this.#path);
+      if (!this.#takesOver) await this.#refuseOther();
+      this.#remove = await listenOnSocketFile(server, this.#path);
     } catch (cause) {
       const message = `cannot listen for pods on ${this.#path}: ${messageOf(cause)}`;
       throw new ZtunnelError('ERR_CULVERT_POD_SOURCE', message, { cause });
@@ -46,6 +51,7 @@ export class SocketPodSource implements PodSource {
     this.#server = undefined;
     for (const socket of this.#sockets) socket.destroy();
     if (server?.listening === true) await new Promise<void>((resolve) => server.close(() => resolve()));
+    await this.#remove?.();
   }
 
   #serve(socket: Socket, session: PodSession): void {
@@ -60,14 +66,13 @@ export class SocketPodSource implements PodSource {
   }
 
   /** A socket file that nobody listens on is a leftover; one that answers belongs to another ztunnel. */
-  async #removeStale(): Promise<void> {
+  async #refuseOther(): Promise<void> {
     const answers = await new Promise<boolean>((resolve) => {
       const probe = connect(this.#path);
       probe.once('connect', () => resolve(true)).once('error', () => resolve(false));
       probe.once('connect', () => probe.destroy());
     });
     if (answers) throw new Error('another process listens there');
-    await rm(this.#path, { force: true });
   }
 }
 
@@ -108,15 +113,5 @@ function serveLines(socket: Socket, answer: (line: string) => Promise<string>): 
   });
   socket.on('end', () => {
     if (!busy) socket.end();
-  });
-}
-
-function listen(server: Server, path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    listenPrivately(server, path, () => {
-      server.off('error', reject);
-      resolve();
-    });
   });
 }

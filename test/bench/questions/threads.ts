@@ -54,7 +54,7 @@ export const question: Question = {
         const ztunnelFlags = { threads: String(threads) };
         const world = await World.start({ tools, progress, sides: ['culvert'], ztunnelFlags });
         worlds.set(name(threads), world);
-        for (const { pid } of world.proxies('culvert')) await groups.capThreads(pid, 'culvert-engine', share);
+        for (const pid of await world.pids('culvert')) await groups.capThreads(pid, 'culvert-engine', share);
       }
     } catch (error) {
       await close();

@@ -159,20 +159,26 @@ export class World {
     return this.#rivals.get(side) ?? [];
   }
 
+  /** Their process ids; for a ztunnel its own, not that of its holder. */
+  async pids(side: Side): Promise<readonly number[]> {
+    if (side !== 'culvert') return this.proxies(side).map(({ pid }) => pid);
+    return await Promise.all(this.mesh.shop.nodes.map((node) => this.mesh.ztunnelPid(node)));
+  }
+
   /** Seconds of CPU that both proxies have used. */
   async cpuSeconds(side: Side): Promise<number> {
-    const used = await Promise.all(this.proxies(side).map(({ pid }) => processCpuSeconds(pid)));
+    const used = await Promise.all((await this.pids(side)).map(processCpuSeconds));
     return used.reduce((sum, seconds) => sum + seconds, 0);
   }
 
   /** Memory of the client's and the server's proxy. */
   async memory(side: Side): Promise<readonly ProcessMemory[]> {
-    return await Promise.all(this.proxies(side).map(({ pid }) => processMemory(pid)));
+    return await Promise.all((await this.pids(side)).map(processMemory));
   }
 
   /** What is held from now on counts for the peaks of the side's proxies. */
   async resetPeaks(side: Side): Promise<void> {
-    await Promise.all(this.proxies(side).map(({ pid }) => resetPeak(pid)));
+    await Promise.all((await this.pids(side)).map(resetPeak));
   }
 
   /** Opens idle connections to the far echo server; resolves when each has been used once. */

@@ -75,6 +75,7 @@ describe('a pod', () => {
       drainMs: 1000,
       auditIntervalMs: 100,
       ipv6: true,
+      meshIsKnown: () => true,
       nodeAddresses: [ip('10.0.0.254')],
     });
   }
