@@ -31,7 +31,7 @@ void SetIdentity(EngineNode& node, const std::string& name, size_t which) {
 
 }  // namespace
 
-EngineHarness::EngineHarness(ByteSource& script) : script_(script), kernel_(script.Word()), began_(kernel_.now()) {
+EngineHarness::EngineHarness(ByteSource& script) : script_(script), kernel_(script.Word()), began_(kernel_.now()), cut_short_(script.Byte() >= 192) {
   FixRandom(2);
   netns_ = kernel_.Open(File::Kind::kNetns);
   Options options = MakeOptions();

@@ -66,6 +66,8 @@ class EngineHarness {
   ByteSource& script_;
   FakeKernel kernel_;
   const Nanos began_;
+  /** At the end the engines are stopped in the midst of it. */
+  const bool cut_short_;
   int netns_;
   std::unique_ptr<EngineNode> client_, server_;
   std::string client_pod_ = "client", server_pod_ = "server";

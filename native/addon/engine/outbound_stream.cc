@@ -150,9 +150,14 @@ void OutboundStream::GiveBack() {
   share_ = nullptr;
   if (share->tunnel != nullptr) {
     share->tunnel->Leave();
-  } else {
-    loop_.engine().pool().Release(share);
+    return;
   }
+  loop_.engine().pool().Release(share);
+  if (share->dead) return;
+  // Its tunnel was never begun: nobody else would take it out of the directory. Who is on the way to it goes elsewhere.
+  share->dead = true;
+  loop_.engine().pool().Retire(share);
+  loop_.tunnel_count.fetch_sub(1, std::memory_order_relaxed);
 }
 
 }  // namespace culvert
