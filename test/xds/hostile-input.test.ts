@@ -1,6 +1,7 @@
 // What arrives on the control channel, at either end, with bits turned and pieces missing.
 import assert from 'node:assert/strict';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { TypeSubscription } from '../../src/xds/delta.ts';
 import type { DeltaDiscoveryResponse } from '../../src/xds/generated/envoy/service/discovery/v3/discovery_pb.ts';
@@ -10,10 +11,21 @@ import {
 } from '../../src/xds/generated/envoy/service/discovery/v3/discovery_pb.ts';
 import { receiveAddresses, receivePods, receivePolicies } from '../../src/xds/received.ts';
 import { servePod, servePolicy, serveService, serveWorkload } from '../../src/xds/served.ts';
+import { paths } from '../../src/xds/grpc-methods.ts';
 import type { ServedResource } from '../../src/xds/types.ts';
-import { anyText, brokenBytes, check, propertyTimeoutMs, thrownBy } from '../support/properties.ts';
+import { typeUrls } from '../../src/xds/types.ts';
+import { workload as makeWorkload } from '../support/mesh-objects.ts';
+import {
+  anyText,
+  brokenBytes,
+  check,
+  checkAsync,
+  propertyTimeoutMs,
+  thrownBy,
+} from '../support/properties.ts';
 import { field, numberField } from '../support/protobuf-wire.ts';
 import * as any from './arbitraries.ts';
+import { Harness, until } from './harness.ts';
 
 function response(
   ...resources: readonly { readonly name: string; readonly bytes: Uint8Array }[]
@@ -146,4 +158,68 @@ describe('a client’s request', () => {
 
     assert.match(String(thrownBy(() => fromBinary(DeltaDiscoveryRequestSchema, deep))), /recursion depth/);
   });
+});
+
+describe('a server of the control channel', () => {
+  let harness: Harness;
+  let client: Client;
+  before(async () => {
+    harness = await Harness.create();
+    await harness.serve();
+    harness.source.set(typeUrls.address, [serveWorkload(makeWorkload({ name: 'cart' }))]);
+    client = new Client(harness.address, credentials.createSsl(Buffer.from(harness.authority.rootPem)), {
+      'grpc.ssl_target_name_override': 'controller',
+    });
+  });
+  after(async () => {
+    client.close();
+    await harness.close();
+  });
+
+  /** Writes messages as they are and resolves to the status with which the stream ends. */
+  async function send(path: string, messages: readonly Uint8Array[]): Promise<number> {
+    const metadata = new Metadata();
+    metadata.set('authorization', 'Bearer good-token');
+    const asTheyAre = (bytes: Buffer): Buffer => bytes;
+    const stream = client.makeBidiStreamRequest(path, asTheyAre, asTheyAre, metadata);
+    const ended = new Promise<number>((resolve) => {
+      stream.on('status', ({ code }: { readonly code: number }) => resolve(code));
+    });
+    stream.on('error', () => undefined).on('data', () => undefined);
+    for (const message of messages) stream.write(Buffer.from(message));
+    stream.end();
+    return ended;
+  }
+
+  it('ends a stream of junk with a status, and serves the next client', async () => {
+    const request = toBinary(
+      DeltaDiscoveryRequestSchema,
+      create(DeltaDiscoveryRequestSchema, {
+        node: { id: 'ztunnel~1.1.1.1~a.b~c', metadata: { a: [1, { b: 'c' }] } },
+        typeUrl: typeUrls.address,
+        resourceNamesSubscribe: ['*', 'a'],
+        initialResourceVersions: { a: '1' },
+        errorDetail: { code: 3, message: 'no' },
+      }),
+    );
+    const junk = fc.array(fc.oneof(brokenBytes(fc.constant(request)), fc.uint8Array({ maxLength: 50 })), {
+      minLength: 1,
+      maxLength: 3,
+    });
+    await checkAsync(
+      fc.asyncProperty(
+        fc.constantFrom(paths.delta, paths.createCertificate),
+        junk,
+        async (path, messages) => {
+          const code = await send(path, messages);
+          assert.ok(code >= 0 && code <= 16);
+        },
+      ),
+      100,
+    );
+    assert.equal(await send(paths.delta, [request]), status.OK);
+    const { client: good, recorder } = harness.connect();
+    await until(() => recorder.synced === 1, 'a good client is served');
+    assert.equal(good.status().resources.addresses, 1);
+  }).timeout(propertyTimeoutMs());
 });

@@ -63,7 +63,7 @@ function readIpv4(packet: Buffer): TcpSegment | 'other' | 'damaged' {
   if (packet.length < 20) return 'damaged';
   const headerLength = (packet.readUInt8(0) & 0x0f) * 4;
   const total = packet.readUInt16BE(2);
-  if (total > packet.length || total < headerLength) return 'damaged';
+  if (headerLength < 20 || total > packet.length || total < headerLength) return 'damaged';
   if (packet.readUInt8(9) !== 6) return 'other';
   if ((packet.readUInt16BE(6) & 0x3fff) !== 0) return 'damaged'; // a fragment: none are expected on these links
   return readTcp(packet.subarray(12, 16), packet.subarray(16, 20), packet.subarray(headerLength, total));

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import fc from 'fast-check';
 import { readCapture } from '../../../src/playground/check/packets.ts';
 import { claimTunnels, reportWire } from '../../../src/playground/check/wire.ts';
+import { brokenBytes, check, thrownBy } from '../../support/properties.ts';
 
 interface Segment {
   readonly from?: string;
@@ -136,6 +138,22 @@ describe('a capture of what goes between nodes', () => {
     const file = capture([frame({ sequence: 1 }), frame({ sequence: 2 })]);
 
     assert.equal(readCapture(file.subarray(0, file.length - 5)).tcp.length, 1);
+  });
+
+  it('is read as far as it can be, whatever is in it', () => {
+    const good = capture(
+      [
+        { sequence: 9, syn: true },
+        { sequence: 10, payload: record(30) },
+      ].map(frame),
+    );
+    check(
+      fc.property(brokenBytes(fc.constant(good)), (bytes) => {
+        const error = thrownBy(() => reportWire(readCapture(Buffer.from(bytes)), 'marker'));
+        assert.ok(error === undefined || error instanceof RangeError, String(error));
+      }),
+      500,
+    );
   });
 
   it('refuses a file that is no capture', () => {
