@@ -18,6 +18,7 @@ import type { ProcessRecord } from '../runtime/process-registry.ts';
 import { adminSocketPath, registerProcess } from '../runtime/process-registry.ts';
 import { Readiness } from '../runtime/readiness.ts';
 import type { HostPort } from '../runtime/settings.ts';
+import { giveBackOnceReady } from '../runtime/startup-memory.ts';
 import { Supervisor } from '../runtime/supervisor.ts';
 import { WallClockWatch } from '../runtime/wall-clock.ts';
 import { exitCodes } from './errors.ts';
@@ -115,6 +116,7 @@ export async function runDaemon(options: DaemonOptions): Promise<number> {
         await server.yield();
       });
     await daemon.reachable?.();
+    closers.push(giveBackOnceReady(services.readiness, services.clock));
     starting.done();
     // Not at the end, as it is written by default: a process that is killed has none, and it is the next one's head start.
     flushCompileCache();
