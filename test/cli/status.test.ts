@@ -13,7 +13,10 @@ import { recordedTerminal } from '../support/terminal.ts';
 const ztunnel: ZtunnelReport = {
   node: 'node1',
   version: '0.1.0',
-  startedMs: Date.now() - 9_001_000,
+  // Seen from when it is asked: other tests may have taken their time since this file was read.
+  get startedMs() {
+    return Date.now() - 9_001_000;
+  },
   ready: true,
   pending: [],
   xds: { connected: true, address: '10.0.0.1:15012', resources: { address: 12 }, nacks: 0 },
@@ -38,7 +41,9 @@ const ztunnel: ZtunnelReport = {
     {
       identity: 'spiffe://cluster.local/ns/shop/sa/frontend',
       state: 'valid',
-      notAfterMs: Date.now() + 86_400_000,
+      get notAfterMs() {
+        return Date.now() + 86_400_000;
+      },
     },
   ],
   counters: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`a_long_counter_${i}`, i])),
@@ -47,7 +52,9 @@ const ztunnel: ZtunnelReport = {
 
 const controller: ControllerReport = {
   version: '0.1.0',
-  startedMs: Date.now() - 9_001_000,
+  get startedMs() {
+    return Date.now() - 9_001_000;
+  },
   ready: true,
   pending: [],
   objects: { Pod: 6, Service: 3 },
