@@ -102,6 +102,7 @@ function ztunnelLines(report: ZtunnelReport, terminal: Terminal, nowMs: number):
   return [
     ...waiting(report.pending, terminal),
     `  ${link}${xds.nacks > 0 ? terminal.paint('yellow', `; ${xds.nacks} refused`) : ''}`,
+    ...holderLines(report),
     ...indent(podTable(report.pods, terminal)),
     ...report.pods
       .filter((pod) => !pod.captured && pod.detail !== '')
@@ -120,6 +121,12 @@ function ztunnelLines(report: ZtunnelReport, terminal: Terminal, nowMs: number):
       .filter(([, { used, max }]) => used * 2 > max)
       .map(([name, { used, max }]) => terminal.paint('yellow', `  ${name}: ${used} of ${max}`)),
   ];
+}
+
+function holderLines({ holder }: ZtunnelReport): readonly string[] {
+  if (holder === undefined) return [];
+  const restarts = holder.restarts === 1 ? '1 restart' : `${holder.restarts} restarts`;
+  return [`  holder ${holder.pid}: keeps the listeners of ${holder.pods} pods, ${restarts}`];
 }
 
 function podTable(pods: readonly PodStatus[], terminal: Terminal): readonly string[] {

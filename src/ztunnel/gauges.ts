@@ -60,7 +60,14 @@ export function registerGauges(metrics: Metrics, ztunnel: Ztunnel, tunnels: Tunn
       help: 'Unix time at which the first certificate in use runs out; 0 if there is none.',
     })
     .child({});
+  const restarts = metrics
+    .gauge({
+      name: 'culvert_holder_restarts',
+      help: 'Processes of this node that died and were started again, as the holder told this one.',
+    })
+    .child({});
   return metrics.onRender(() => {
+    restarts.set(ztunnel.options.handover?.facts?.restarts ?? 0);
     const stats = ztunnel.engine.stats();
     ztunnel.table.countLiveBytes((id) => ztunnel.engine.liveBytes(id));
     tunnels.engine(stats);
@@ -98,8 +105,16 @@ export function queueFill(
     remembered_answers: { used: stats.rememberedChoices, max: 16_384 },
     buffered_bytes: { used: stats.bufferedBytes, max: settings.bufferBytes },
     pods: { used: ztunnel.pods.size, max: settings.podsMax },
+    ...holderFill(ztunnel),
     connections: { used: ztunnel.table.size, max: ztunnel.table.max },
     descriptors: readDescriptors(),
     pods_to_reauthorize: { used: ztunnel.table.reauthorizing, max: settings.podsMax },
   };
+}
+
+/** Pods whose listeners the holder keeps. */
+function holderFill({ options: { handover } }: Ztunnel): ReturnType<typeof queueFill> {
+  return handover?.facts === undefined
+    ? {}
+    : { holder_pods: { used: handover.size, max: handover.facts.podsMax } };
 }

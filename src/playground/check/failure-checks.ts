@@ -16,7 +16,9 @@ export function failureChecks(scenario: Scenario): readonly Check[] {
   return [
     { title: 'certificates are renewed under load', run: () => renewal(scenario) },
     { title: 'the mesh runs on without its controller', run: () => withoutController(scenario) },
-    { title: 'a killed ztunnel lets nothing out in plaintext', run: () => killed(scenario) },
+    { title: 'kill -9 of a ztunnel: clients wait, none fails', run: () => survived(scenario) },
+    { title: 'a ztunnel is replaced under load', run: () => replaced(scenario) },
+    { title: 'without ztunnel and holder nothing gets out', run: () => killed(scenario) },
     { title: 'its successor adopts the pods', run: () => adopted(scenario) },
     { title: 'SIGTERM drains: open connections end well', run: () => drained(scenario) },
   ];
@@ -64,6 +66,52 @@ async function withoutController({ mesh }: Scenario): Promise<string> {
       return xds.connected ? { value: true } : { missing: `${node} has not come back to the controller` };
     });
   return 'allowed and denied as before; reconnected';
+}
+
+/** Its holder keeps the listeners: who connects meanwhile waits in them, and its successor is there within a second or so. */
+async function survived(scenario: Scenario): Promise<string> {
+  const { mesh } = scenario;
+  const tap = await mesh.tap('node2');
+  const started = performance.now();
+  const pid = await mesh.killZtunnel('node1');
+  await until(2000, () => Promise.resolve(isAlive(pid) ? { missing: 'the ztunnel lives' } : { value: true }));
+  const attempts = await Promise.all(
+    (['4', '6'] as const).flatMap((family) =>
+      ['catalog', 'cart-2'].map(async (server) => {
+        const address = addressOf(mesh, server, family);
+        const url = `http://${family === '6' ? `[${address}]` : address}:8080/`;
+        const result = await mesh.exec('frontend', ['curl', '-sS', '-g', '-m', '10', url]);
+        expect(result.code === 0, `frontend to ${url}: ${describe(result)}`);
+      }),
+    ),
+  );
+  const tookMs = performance.now() - started;
+  expect((await mesh.ztunnelPid('node1')) !== pid, 'no other ztunnel serves');
+  return `${attempts.length} of ${attempts.length} served ${ms(tookMs)} after it; ${await expectNoPlaintext(scenario, tap)}`;
+}
+
+async function replaced({ mesh }: Scenario): Promise<string> {
+  const before = await mesh.ztunnelPid('node2');
+  const started = performance.now();
+  const load = python(mesh, 'frontend', 'load.py', [addressOf(mesh, 'cart-2', '4'), '7000', '6'], {
+    timeoutMs: 20_000,
+  });
+  mesh.replaceZtunnel('node2');
+  await until(20_000, async () =>
+    (await mesh.ztunnelPid('node2')) === before ? { missing: 'no successor serves' } : { value: true },
+  );
+  const tookMs = performance.now() - started;
+  const [total, failed, first] = (await load).stdout.trim().split(/ (.*?)(?: (.*))?$/);
+  expect(failed === '0' && Number(total) > 0, `${failed ?? ''} of ${total ?? ''} failed: ${first ?? ''}`);
+  return `by a successor after ${ms(tookMs)}, 0 of ${total ?? ''} connections failed`;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 async function killed(scenario: Scenario): Promise<string> {
