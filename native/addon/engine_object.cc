@@ -257,6 +257,7 @@ Napi::Value EngineObject::Stats(const Napi::CallbackInfo& info) {
   out.Set("tunnelsOutbound", Napi::Number::New(env, static_cast<double>(counters.tunnels_outbound.load())));
   out.Set("rememberedChoices", Napi::Number::New(env, static_cast<double>(engine_->route_budget().held())));
   out.Set("bufferedBytes", Napi::Number::New(env, static_cast<double>(engine_->budget().held())));
+  out.Set("descriptorsMax", Napi::Number::New(env, engine_->descriptors().end()));
   auto by_name = Napi::Object::New(env);
   for (size_t i = 0; i < static_cast<size_t>(Counter::kCount); ++i) {
     auto counter = static_cast<Counter>(i);

@@ -279,6 +279,8 @@ export interface EngineStats {
   readonly tunnelsInbound: number;
   readonly tunnelsOutbound: number;
   readonly bufferedBytes: number;
+  /** File descriptors that the process may have open before connections are refused. */
+  readonly descriptorsMax: number;
   /** Choices of answers that are kept to be given again. */
   readonly rememberedChoices: number;
   /** Refusals and protocol violations since start, by name. */

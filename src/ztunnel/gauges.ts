@@ -107,7 +107,7 @@ export function queueFill(
     pods: { used: ztunnel.pods.size, max: settings.podsMax },
     ...holderFill(ztunnel),
     connections: { used: ztunnel.table.size, max: ztunnel.table.max },
-    descriptors: readDescriptors(),
+    descriptors: { used: readDescriptors().used, max: stats.descriptorsMax },
     pods_to_reauthorize: { used: ztunnel.table.reauthorizing, max: settings.podsMax },
   };
 }

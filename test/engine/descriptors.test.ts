@@ -1,11 +1,8 @@
 // The process has no more file descriptors: what is open goes on, what is new is refused with its reason, and as soon
 // as there are some again all is as before.
 import assert from 'node:assert/strict';
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
-import { createInterface } from 'node:readline';
-import { resolve } from 'node:path';
 import { defaultEngineOptions, startEngine } from '../../src/engine/engine.ts';
 import { readDescriptors } from '../../src/runtime/descriptors.ts';
 import {
@@ -17,6 +14,7 @@ import {
   serverId,
   tunnelTo,
 } from '../support/engine-node.ts';
+import { Outside } from '../support/outside.ts';
 
 describe('without file descriptors', function () {
   this.timeout(30_000);
@@ -214,35 +212,4 @@ function bound(node: EngineNode): {
         };
       }),
   };
-}
-
-/** Clients and an application in a process of their own: see holding-client.py. */
-class Outside {
-  readonly #child: ChildProcessWithoutNullStreams;
-  readonly #answers: AsyncIterator<string>;
-
-  constructor() {
-    const program = resolve(import.meta.dirname, '../support/holding-client.py');
-    this.#child = spawn('python3', [program], { stdio: 'pipe' });
-    this.#child.stderr.pipe(process.stderr);
-    this.#answers = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]();
-  }
-
-  async ask(command: string): Promise<string> {
-    this.#child.stdin.write(`${command}\n`);
-    const answer = await this.#answers.next();
-    assert.notEqual(answer.done, true, 'the clients have ended');
-    return String(answer.value);
-  }
-
-  async use(): Promise<readonly number[]> {
-    return (await this.ask('use')).split(' ').map(Number);
-  }
-
-  /** Its pipes are descriptors too: they are closed when this resolves. */
-  async close(): Promise<void> {
-    const closed = once(this.#child, 'close');
-    this.#child.kill('SIGKILL');
-    await closed;
-  }
 }

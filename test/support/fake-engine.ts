@@ -90,6 +90,7 @@ export class FakeEngine implements Engine {
       tunnelsInbound: 0,
       tunnelsOutbound: 0,
       bufferedBytes: 0,
+      descriptorsMax: 1024,
       rememberedChoices: 0,
       counters: {},
     };

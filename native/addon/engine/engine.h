@@ -80,6 +80,7 @@ class Engine {
   EventQueue& events() { return events_; }
   ConnectionTable& table() { return table_; }
   Counters& counters() { return counters_; }
+  const Descriptors& descriptors() const { return descriptors_; }
   MemoryBudget& budget() { return budget_; }
   IdentityStore& identities() { return identities_; }
   Pool& pool() { return pool_; }

@@ -18,7 +18,9 @@ class Descriptors {
  public:
   explicit Descriptors(int reserve) : reserve_(reserve) { Refresh(); }
 
-  bool ForConnections(int fd) const { return fd < end_.load(std::memory_order_relaxed); }
+  /** One more than the highest number that a connection may have. */
+  int end() const { return end_.load(std::memory_order_relaxed); }
+  bool ForConnections(int fd) const { return fd < end(); }
   /** Reads the limit again: it can be changed while the process runs. */
   void Refresh();
 
