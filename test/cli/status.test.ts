@@ -10,13 +10,11 @@ import { silentLogger } from '../../src/runtime/logger.ts';
 import { adminSocketPath, registerProcess } from '../../src/runtime/process-registry.ts';
 import { recordedTerminal } from '../support/terminal.ts';
 
-const ztunnel: ZtunnelReport = {
+// Made for each test: the tests before may have taken their time since this file was read.
+const makeZtunnel = (): ZtunnelReport => ({
   node: 'node1',
   version: '0.1.0',
-  // Seen from when it is asked: other tests may have taken their time since this file was read.
-  get startedMs() {
-    return Date.now() - 9_001_000;
-  },
+  startedMs: Date.now() - 9_001_000,
   ready: true,
   pending: [],
   xds: { connected: true, address: '10.0.0.1:15012', resources: { address: 12 }, nacks: 0 },
@@ -41,27 +39,23 @@ const ztunnel: ZtunnelReport = {
     {
       identity: 'spiffe://cluster.local/ns/shop/sa/frontend',
       state: 'valid',
-      get notAfterMs() {
-        return Date.now() + 86_400_000;
-      },
+      notAfterMs: Date.now() + 86_400_000,
     },
   ],
   counters: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`a_long_counter_${i}`, i])),
   limits: {},
-};
+});
 
-const controller: ControllerReport = {
+const makeController = (): ControllerReport => ({
   version: '0.1.0',
-  get startedMs() {
-    return Date.now() - 9_001_000;
-  },
+  startedMs: Date.now() - 9_001_000,
   ready: true,
   pending: [],
   objects: { Pod: 6, Service: 3 },
   problems: [],
   clients: [{ name: 'node1', connectedMs: Date.now() - 1000 }],
   roots: [],
-};
+});
 
 const denied: WhyReport = {
   allowed: false,
@@ -74,7 +68,10 @@ const denied: WhyReport = {
 describe('status and why', () => {
   let directory: string;
   let endpoints: HttpEndpoint[];
+  let ztunnel: ZtunnelReport;
+  let controller: ControllerReport;
   beforeEach(async () => {
+    [ztunnel, controller] = [makeZtunnel(), makeController()];
     directory = await mkdtemp(join(tmpdir(), 'culvert-status-'));
     endpoints = [];
   });
