@@ -104,7 +104,7 @@ bool EngineHarness::Over() {
 
 void EngineHarness::Finish() {
   constexpr int kSecondsMax = 200;
-  if (!cut_short_) {
+  if (kind_ < kCutShort) {
     kernel_.Heal();
     answering_ = true;
     if (undisturbed_) {
@@ -123,6 +123,11 @@ void EngineHarness::Finish() {
       int timeout = kernel_.Timeout();
       Expect(timeout >= 0, "no thread sleeps for ever");
       kernel_.Advance(static_cast<Nanos>(std::max(timeout, 1)) * kMillisecond);
+    }
+    // What the engines have passed on may not have been read yet.
+    for (int i = 0; i < 4; ++i) {
+      Settle(4);
+      FinishApplications();
     }
     if (undisturbed_) CheckCounts();
     int before = client_->drained;

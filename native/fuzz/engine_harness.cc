@@ -31,7 +31,7 @@ void SetIdentity(EngineNode& node, const std::string& name, size_t which) {
 
 }  // namespace
 
-EngineHarness::EngineHarness(ByteSource& script) : script_(script), kernel_(script.Word()), began_(kernel_.now()), cut_short_(script.Byte() >= 192) {
+EngineHarness::EngineHarness(ByteSource& script) : script_(script), kernel_(script.Word()), began_(kernel_.now()), kind_(script.Byte()) {
   FixRandom(2);
   netns_ = kernel_.Open(File::Kind::kNetns);
   Options options = MakeOptions();
@@ -80,6 +80,10 @@ void EngineHarness::AddPods() {
 }
 
 void EngineHarness::Run() {
+  if (kind_ == kFair) {
+    RunFair();
+    return Finish();
+  }
   Settle(4);
   for (int steps = 0; steps < 300 && !script_.done(); ++steps) Step();
   Finish();

@@ -20,6 +20,8 @@ class EngineHarness {
 
  private:
   static constexpr uint16_t kSharedPort = 19999;
+  static constexpr uint8_t kFair = 77;
+  static constexpr uint8_t kCutShort = 192;
 
   /** An application's end of a connection. Both ends write a pattern of the flow, so that every byte can be checked. */
   struct Application {
@@ -37,6 +39,8 @@ class EngineHarness {
   Options MakeOptions();
   void AddPods();
   void SetIdentities();
+  /** k busy streams instead of a script's steps. */
+  void RunFair();
   // What a script may do.
   void Step();
   void Connect();
@@ -66,8 +70,8 @@ class EngineHarness {
   ByteSource& script_;
   FakeKernel kernel_;
   const Nanos began_;
-  /** At the end the engines are stopped in the midst of it. */
-  const bool cut_short_;
+  /** What kind of run it is; at the end of some the engines are stopped in the midst of it. */
+  const uint8_t kind_;
   int netns_;
   std::unique_ptr<EngineNode> client_, server_;
   std::string client_pod_ = "client", server_pod_ = "server";

@@ -35,12 +35,13 @@ int ListInterfaces(Netlink& netlink, std::vector<Interface>* interfaces) {
   Request request(RTM_GETLINK, 0);
   request.Header<ifinfomsg>()->ifi_family = AF_UNSPEC;
   return netlink.Dump(request, [&](const nlmsghdr* message) {
+    if (!Holds<ifinfomsg>(message)) return;
     const auto* header = static_cast<const ifinfomsg*>(mnl_nlmsg_get_payload(message));
     Interface interface;
     interface.index = static_cast<uint32_t>(header->ifi_index);
     interface.loopback = (header->ifi_flags & IFF_LOOPBACK) != 0;
     EachAttribute(message, sizeof(ifinfomsg), [&](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) == IFLA_IFNAME) interface.name = mnl_attr_get_str(attribute);
+      if (mnl_attr_get_type(attribute) == IFLA_IFNAME) interface.name = Text(attribute);
       if (mnl_attr_get_type(attribute) != IFLA_AF_SPEC) return;
       EachNested(attribute, [&](const nlattr* family) { ReadFamily(family, &interface); });
     });
@@ -52,6 +53,7 @@ int ListAddresses(Netlink& netlink, std::vector<InterfaceAddress>* addresses) {
   Request request(RTM_GETADDR, 0);
   request.Header<ifaddrmsg>()->ifa_family = AF_UNSPEC;
   return netlink.Dump(request, [&](const nlmsghdr* message) {
+    if (!Holds<ifaddrmsg>(message)) return;
     const auto* header = static_cast<const ifaddrmsg*>(mnl_nlmsg_get_payload(message));
     if (header->ifa_family != AF_INET && header->ifa_family != AF_INET6) return;
     InterfaceAddress address;
@@ -62,11 +64,12 @@ int ListAddresses(Netlink& netlink, std::vector<InterfaceAddress>* addresses) {
     bool has_local = false;
     EachAttribute(message, sizeof(ifaddrmsg), [&](const nlattr* attribute) {
       uint16_t type = mnl_attr_get_type(attribute);
-      if (type == IFA_FLAGS) flags = mnl_attr_get_u32(attribute);
+      if (type == IFA_FLAGS && Holds(attribute, sizeof flags)) flags = mnl_attr_get_u32(attribute);
       // On a point-to-point link IFA_ADDRESS is the other end; IFA_LOCAL, where there is one, is ours.
-      if (type != IFA_LOCAL && (type != IFA_ADDRESS || has_local)) return;
+      size_t bytes = address.family == AF_INET ? 4 : 16;
+      if ((type != IFA_LOCAL && (type != IFA_ADDRESS || has_local)) || !Holds(attribute, bytes)) return;
       has_local = type == IFA_LOCAL;
-      memcpy(address.bytes, mnl_attr_get_payload(attribute), address.family == AF_INET ? 4 : 16);
+      memcpy(address.bytes, mnl_attr_get_payload(attribute), bytes);
     });
     uint32_t unusable = IFA_F_TENTATIVE | IFA_F_DADFAILED | IFA_F_DEPRECATED;
     // For IPv6 the same bit says "temporary", which is as good as any.
@@ -98,10 +101,11 @@ int HasClsact(Netlink& netlink, uint32_t index) {
   request.Header<tcmsg>()->tcm_family = AF_UNSPEC;
   bool found = false;
   int status = netlink.Dump(request, [&](const nlmsghdr* message) {
+    if (!Holds<tcmsg>(message)) return;
     const auto* header = static_cast<const tcmsg*>(mnl_nlmsg_get_payload(message));
     if (static_cast<uint32_t>(header->tcm_ifindex) != index) return;
     EachAttribute(message, sizeof(tcmsg), [&](const nlattr* attribute) {
-      if (mnl_attr_get_type(attribute) == TCA_KIND) found |= strcmp(mnl_attr_get_str(attribute), "clsact") == 0;
+      if (mnl_attr_get_type(attribute) == TCA_KIND) found |= Text(attribute) == "clsact";
     });
   });
   return status != 0 ? status : found;

@@ -48,11 +48,16 @@ int Netlink::Run(Request& request, const std::function<void(const nlmsghdr*)>& e
     if (received < 0 && errno == EINTR) continue;
     if (received < 0) return -errno;
     int left = static_cast<int>(received);
-    for (auto* message = reinterpret_cast<nlmsghdr*>(answer_.data()); mnl_nlmsg_ok(message, left);
+    // libmnl takes a length for an int: one above INT_MAX would pass.
+    auto ok = [&](const nlmsghdr* message) {
+      return mnl_nlmsg_ok(message, left) && message->nlmsg_len <= static_cast<uint32_t>(left);
+    };
+    for (auto* message = reinterpret_cast<nlmsghdr*>(answer_.data()); ok(message);
          message = mnl_nlmsg_next(message, &left)) {
       // The rest of an earlier request that failed half-way.
       if (message->nlmsg_seq != sequence_) continue;
       if (message->nlmsg_type == NLMSG_DONE) return 0;
+      if (message->nlmsg_type == NLMSG_ERROR && !Holds<nlmsgerr>(message)) return -EBADMSG;
       if (message->nlmsg_type == NLMSG_ERROR) return static_cast<nlmsgerr*>(mnl_nlmsg_get_payload(message))->error;
       each(message);
     }

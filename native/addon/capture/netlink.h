@@ -5,7 +5,9 @@
 #include <linux/netlink.h>
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "engine/fd.h"
@@ -45,6 +47,19 @@ void EachNested(const nlattr* nest, Each each) {
        attribute = mnl_attr_next(attribute)) {
     each(attribute);
   }
+}
+
+// Whether a message has a whole header of its family, and an attribute as many bytes as are read from it.
+template <typename T>
+bool Holds(const nlmsghdr* message) {
+  return mnl_nlmsg_get_payload_len(message) >= sizeof(T);
+}
+inline bool Holds(const nlattr* attribute, size_t bytes) { return mnl_attr_get_payload_len(attribute) >= bytes; }
+
+// The attribute's string, which may lack its NUL.
+inline std::string Text(const nlattr* attribute) {
+  const char* text = mnl_attr_get_str(attribute);
+  return std::string(text, strnlen(text, mnl_attr_get_payload_len(attribute)));
 }
 
 class Netlink {
