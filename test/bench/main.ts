@@ -9,7 +9,6 @@ import { renderAnswer } from './report/terminal.ts';
 import { ask } from './runner.ts';
 import type { Check } from './smoke.ts';
 import { smokeChecks, smokePace, smokeQuestions } from './smoke.ts';
-import { CpuGroups } from './world/cpu-groups.ts';
 import { findTools } from './world/tools.ts';
 import { closeWorlds } from './world/world.ts';
 
@@ -27,7 +26,7 @@ const names = everything && wanted.smoke ? smokeQuestions : wanted.questions;
 const asked = questions.filter(({ name }) => names.length === 0 || names.includes(name));
 
 const tools = await findTools();
-const groups = await CpuGroups.open();
+const { groups } = tools;
 const stop = (): void =>
   void closeWorlds()
     .then(() => groups?.close())

@@ -1,6 +1,5 @@
 import type { Measure, Target } from '../statistics.ts';
 import type { Question } from '../question.ts';
-import { CpuGroups } from '../world/cpu-groups.ts';
 import { World } from '../world/world.ts';
 
 /** Of a core, for each engine thread: as if the node had many slow cores, none of which is short of others. */
@@ -42,12 +41,11 @@ export const question: Question = {
   ],
   rounds: 3,
   async start({ tools, pace, progress }) {
-    const groups = await CpuGroups.open();
+    const { groups } = tools;
     if (groups === undefined) return { skipped: 'no CPU controller of control groups is to be had' };
     const worlds = new Map<string, World>();
     const close = async (): Promise<void> => {
       await Promise.all([...worlds.values()].map((world) => world.close()));
-      await groups.close();
     };
     try {
       for (const threads of threadCounts) {

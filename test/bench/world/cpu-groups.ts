@@ -27,6 +27,7 @@ async function findHierarchy(): Promise<Hierarchy | undefined> {
 export class CpuGroups {
   readonly #hierarchy: Hierarchy;
   readonly #made: string[] = [];
+  #first: string | undefined;
 
   private constructor(hierarchy: Hierarchy) {
     this.#hierarchy = hierarchy;
@@ -45,10 +46,17 @@ export class CpuGroups {
 
   /** This process and all it starts from now on come first wherever they want a core. */
   async comeFirst(): Promise<void> {
-    const group = await this.#make(this.#hierarchy.path);
-    if (this.#hierarchy.version === 1) await set(group, 'cpu.shares', '262144');
-    else await set(group, 'cpu.weight', '10000');
-    await set(group, 'cgroup.procs', String(process.pid));
+    const first = await this.#make(this.#hierarchy.path);
+    if (this.#hierarchy.version === 1) await set(first, 'cpu.shares', '262144');
+    else await set(first, 'cpu.weight', '10000');
+    if (this.#hierarchy.version === 2) await set(first, 'cgroup.subtree_control', '+cpu');
+    this.#first = first;
+    await this.setApart(process.pid); // version 2 wants processes in leaves only
+  }
+
+  /** Gives a process a group of its own in the one that comes first: it gets a core as a container would. */
+  async setApart(pid: number): Promise<void> {
+    if (this.#first !== undefined) await set(await this.#make(this.#first), 'cgroup.procs', String(pid));
   }
 
   /** Each thread of the process with that name may use `share` of a core at most. Throws if it has none. */

@@ -10,8 +10,17 @@ export interface ProcessMemory {
 }
 
 /** Seconds of CPU of all its threads, the ended ones included. */
-export async function processCpuSeconds(pid: number): Promise<number> {
-  const text = await readFile(`/proc/${pid}/stat`, 'utf8');
+export function processCpuSeconds(pid: number): Promise<number> {
+  return cpuSeconds(`/proc/${pid}/stat`);
+}
+
+/** Seconds of CPU of its first thread alone: JavaScript's, in Node. */
+export function mainThreadCpuSeconds(pid: number): Promise<number> {
+  return cpuSeconds(`/proc/${pid}/task/${pid}/stat`);
+}
+
+async function cpuSeconds(file: string): Promise<number> {
+  const text = await readFile(file, 'utf8');
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) / 100; // USER_HZ is 100 on every architecture that Node runs on
 }

@@ -1,6 +1,7 @@
 // Programs that the benches run, found or made by set-up before.
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { CpuGroups } from './cpu-groups.ts';
 import { raiseFileLimit } from './file-limit.ts';
 import { buildLoad } from './load.ts';
 
@@ -13,6 +14,8 @@ export interface Tools {
   readonly culvert: readonly string[];
   /** Open files that a process may have. */
   readonly filesMax: number;
+  /** Where this machine has a CPU controller to give. */
+  readonly groups?: CpuGroups | undefined;
 }
 
 const root = join(import.meta.dirname, '..', '..', '..');
@@ -30,6 +33,7 @@ export async function findTools(): Promise<Tools> {
     haproxy: onPath('haproxy'),
     culvert,
     filesMax: await raiseFileLimit(),
+    groups: await CpuGroups.open(),
   };
 }
 

@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Mesh } from '../../../src/playground/mesh.ts';
 import type { PlaygroundProcess } from '../../../src/playground/process.ts';
-import { run } from '../../../src/playground/topology/network.ts';
+import { processesIn, run } from '../../../src/playground/topology/network.ts';
 import { envoyPorts, startEnvoyRival } from './envoy.ts';
 import { haproxyPorts, startHaproxyRival } from './haproxy.ts';
 import type { Extras, Service, Side } from './manifest.ts';
 import { benchManifests, clientPod, podAddress, ports, serverPod } from './manifest.ts';
-import { processCpuSeconds, processMemory, resetPeak } from './processes.ts';
+import { mainThreadCpuSeconds, processCpuSeconds, processMemory, resetPeak } from './processes.ts';
 import type { ProcessMemory } from './processes.ts';
 import type { Tools } from './tools.ts';
 
@@ -96,8 +96,17 @@ export class World {
         'haproxy',
         await startHaproxyRival({ program: tools.haproxy, mesh, cold, filesMax: tools.filesMax }),
       );
+    await this.#setApart();
     this.#options.progress(`ready to compare ${sides.join(', ')}`);
     for (const side of sides) await this.#answers(side);
+  }
+
+  /** Every proxy and server as a container of its own. */
+  async #setApart(): Promise<void> {
+    const { groups } = this.#options.tools;
+    const ztunnels = this.proxies('culvert').map(({ pid }) => pid);
+    const inPods = await processesIn(this.mesh.shop.pods.map(({ name }) => this.mesh.netns(name)));
+    for (const pid of [...ztunnels, ...inPods]) await groups?.setApart(pid);
   }
 
   /** Waits until the echo server of a side answers. */
@@ -169,6 +178,11 @@ export class World {
   async cpuSeconds(side: Side): Promise<number> {
     const used = await Promise.all((await this.pids(side)).map(processCpuSeconds));
     return used.reduce((sum, seconds) => sum + seconds, 0);
+  }
+
+  /** Seconds of CPU that the JavaScript thread of the client's ztunnel has used. */
+  scriptSeconds(): Promise<number> {
+    return mainThreadCpuSeconds(this.proxies('culvert')[0]?.pid ?? 0);
   }
 
   /** Memory of the client's and the server's proxy. */
