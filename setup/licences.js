@@ -11,8 +11,8 @@ const permissive = [
   ...['PSF-2.0', 'Python-2.0', 'Unlicense', 'Zlib'],
 ];
 
-/** What is not from npm. The libraries of the system are linked dynamically and can be replaced, which is what the LGPL
- *  asks for; Node brings the texts of everything within it in its LICENSE. */
+/** What is not from npm. The libraries of the system can be replaced, which is what the LGPL asks for: they are linked
+ *  dynamically, and the holder's source is here to link it anew; Node brings the texts of everything within it in its LICENSE. */
 const others = [
   [
     'OpenSSL, nghttp2, V8, libuv, ... within Node',
@@ -24,7 +24,7 @@ const others = [
   ['libmnl', 'linked dynamically', 'LGPL-2.1-or-later'],
   ['zlib (for libelf)', 'linked dynamically', 'Zlib'],
   ['libstdc++, libgcc', 'linked dynamically', 'GPL-3.0-or-later WITH GCC-exception-3.1'],
-  ['glibc', 'linked dynamically', 'LGPL-2.1-or-later'],
+  ['glibc', 'linked dynamically; into the holder statically', 'LGPL-2.1-or-later'],
   ['the eBPF programs in `native/ebpf`', 'part of Culvert, loaded into the kernel', 'Apache-2.0 OR GPL-2.0'],
 ];
 
