@@ -1,4 +1,5 @@
-"""Many network namespaces, each with a veth pair and addresses of both families, made in batches and removed again.
+"""Many network namespaces, each with one interface as pods have, whose other end is in a namespace of the node, and with
+addresses of both families; made in batches and removed again.
 
     many-namespaces.py add|delete <prefix> <first> <count>
 """
@@ -25,7 +26,7 @@ def batch(lines):
 
 
 def add(prefix, numbers):
-    batch(f"netns add {prefix}{n}" for n in numbers)
+    batch(f"netns add {prefix}{name}" for name in ["node", *numbers])
     for n in numbers:
         pid = os.fork()
         if pid == 0:
@@ -34,14 +35,12 @@ def add(prefix, numbers):
                 batch(
                     [
                         "link set lo up",
-                        "link add eth0 type veth peer name far0",
+                        f"link add eth0 type veth peer name pod{n} netns {prefix}node",
                         # A link-local address would come only after a while, and change what is compared.
                         "link set eth0 addrgenmode none",
-                        "link set far0 addrgenmode none",
                         f"addr add 10.{64 + n // 65536}.{n // 256 % 256}.{n % 256}/32 dev eth0",
                         f"addr add fd42::{n:x}/128 dev eth0 nodad",
                         "link set eth0 up",
-                        "link set far0 up",
                     ]
                 )
                 os._exit(0)
@@ -50,12 +49,14 @@ def add(prefix, numbers):
                 os._exit(1)
         if os.waitpid(pid, 0)[1] != 0:
             raise SystemExit(f"cannot set up {prefix}{n}")
+    enter(f"/var/run/netns/{prefix}node")
+    batch(f"link set pod{n} up" for n in numbers)
 
 
 def delete(prefix, numbers):
     subprocess.run(
         ["ip", "-force", "-batch", "-"],
-        input="".join(f"netns del {prefix}{n}\n" for n in numbers),
+        input="".join(f"netns del {prefix}{name}\n" for name in [*numbers, "node"]),
         text=True,
         check=False,
     )
