@@ -15,7 +15,7 @@ const briefSeconds = 10;
 /** The readers in TypeScript, whose inputs fast-check makes. */
 const properties = 'properties';
 /** One input that takes longer is a hang; one that needs more memory is a leak or an amplification. */
-const limits = ['-timeout=25', '-rss_limit_mb=1500', '-max_len=4096', '-len_control=0'];
+const limits = ['-timeout=60', '-rss_limit_mb=1500', '-max_len=4096', '-len_control=0'];
 const environment = {
   ASAN_OPTIONS: 'detect_leaks=1:detect_stack_use_after_return=1:handle_abort=1',
   UBSAN_OPTIONS: 'print_stacktrace=1',

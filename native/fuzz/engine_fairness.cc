@@ -5,8 +5,8 @@ namespace culvert {
 
 void EngineHarness::RunFair() {
   constexpr size_t kPieceBytes = 48 * 1024;
-  constexpr uint64_t kBytesEach = 1 << 20;
-  size_t streams = 2 + script_.Byte() % 4;
+  constexpr uint64_t kBytesEach = 640 * 1024;
+  size_t streams = 2 + script_.Byte() % 3;
   bool upwards = script_.Flag();
   Settle(4);
   for (size_t i = 0; i < streams; ++i) {
@@ -19,7 +19,7 @@ void EngineHarness::RunFair() {
   auto exchange = [&] {
     for (size_t i = 0; i < applications_.size(); ++i) {
       Application& each = applications_[i];
-      if (each.client == upwards) Write(each, kPieceBytes * 4);
+      if (each.client == upwards) Write(each, kPieceBytes);
       else Read(each, SIZE_MAX);
     }
     for (auto& end : kernel_.ends()) {

@@ -9,9 +9,9 @@ char EngineHarness::PatternByte(const Application& writer, uint64_t at) {
 }
 
 void EngineHarness::Write(Application& application, size_t length) {
-  if (application.shut || application.closed) return;
-  std::string data(length, '\0');
-  for (size_t i = 0; i < length; ++i) data[i] = PatternByte(application, application.written + i);
+  if (application.shut || application.closed || application.end->peer == nullptr) return;
+  std::string data(std::min(length, kernel_.SpaceTo(application.end->peer)), '\0');
+  for (size_t i = 0; i < data.size(); ++i) data[i] = PatternByte(application, application.written + i);
   application.written += kernel_.Write(application.end, data);
 }
 

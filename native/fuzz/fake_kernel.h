@@ -81,6 +81,8 @@ class FakeKernel {
   std::vector<Endpoint*>& dialling() { return dialling_; }
   /** Answers one: a listener's backlog or, for an application, the other end. Null: refused, or in the backlog. */
   Endpoint* Answer(Endpoint* dialled, bool accept);
+  /** What may be sent to this end before its reader has read more. */
+  size_t SpaceTo(const Endpoint* end) const;
   size_t Write(Endpoint* end, const std::string& data);
   std::string Read(Endpoint* end, size_t max);
   void Shut(Endpoint* end);
@@ -134,7 +136,6 @@ class FakeKernel {
   Endpoint* NewEnd();
   uint32_t Mask(const File& file) const;
   void Touch(Endpoint* end);
-  size_t SpaceTo(const Endpoint* end) const;
   void Freed(Endpoint* reader);
   void ResetPeer(Endpoint* end);
 
