@@ -7,7 +7,7 @@ import { inspectMachine, machineFaults } from './machine.js';
 import { installPackages, missingPackages } from './packages.js';
 import { say, seconds } from './progress.js';
 import { SetupError, foreground } from './run-program.js';
-import { runBenches, runInterop, runSanitizers, runTests } from './suites.js';
+import { runBenches, runHostile, runInterop, runSanitizers, runTests } from './suites.js';
 
 const verbs = {
   start: (args) =>
@@ -19,6 +19,7 @@ const verbs = {
   },
   fuzz: runFuzz,
   interop: runInterop,
+  hostile: runHostile,
   bench: runBenches,
 };
 

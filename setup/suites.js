@@ -19,8 +19,8 @@ const checks = [
 /** The checks and all of mocha's tests, or with arguments (`--grep shop`, a file) only those of mocha. */
 export async function runTests(args) {
   // Mocha runs what it is given: everything, unless the arguments name files.
-  // Interoperability has a suite of its own, since its peers have to be fetched.
-  const everything = ['--ignore', 'test/interop/**', 'test/**/*.test.ts'];
+  // Interoperability has a suite of its own, since its peers have to be fetched; the attacks, since they take minutes.
+  const everything = ['--ignore', 'test/interop/**', '--ignore', 'test/hostile/**', 'test/**/*.test.ts'];
   const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, ...everything];
   const totals = [args.length > 0 ? none : await runChecks(), await runMocha(specs, {})];
   return report(totals);
@@ -31,7 +31,7 @@ export async function runTests(args) {
  * UndefinedBehaviorSanitizer. With arguments only those of mocha.
  */
 export async function runSanitizers(args) {
-  const specs = ['test/engine/**/*.test.ts', 'test/netns/**/*.test.ts'];
+  const specs = ['test/engine/**/*.test.ts', 'test/hostile/**/*.test.ts', 'test/netns/**/*.test.ts'];
   const preload = ['libasan.so', 'libubsan.so'].map((library) =>
     spawnSync('gcc', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim(),
   );
@@ -55,6 +55,12 @@ export async function runInterop(args) {
   const envoy = await ensureEnvoy();
   const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, 'test/interop/**/*.test.ts'];
   return report([await runMocha(specs, { ENVOY_PROGRAM: envoy })]);
+}
+
+/** Every attack of test/hostile against one process. */
+export async function runHostile(args) {
+  const specs = args.some((arg) => arg.startsWith('test')) ? args : [...args, 'test/hostile/**/*.test.ts'];
+  return report([await runMocha(specs, {})]);
 }
 
 /** The benches, against Envoy and HAProxy: Culvert as it is shipped, so compiled first. */

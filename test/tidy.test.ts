@@ -3,6 +3,9 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { settingsPage } from '../src/cli/settings-page.ts';
+import { attacks } from './hostile/attacks.ts';
+import { recordedFigures } from './hostile/figures.ts';
+import { hardeningPage } from './hostile/page.ts';
 import { findCycle, forbiddenImport, importsOf, packageOf } from './support/imports.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -114,6 +117,18 @@ describe('the repository', () => {
       existsSync(join(root, 'docs/settings.md')) ? textOf('docs/settings.md') : '',
       settingsPage(),
       'docs/settings.md is not current: run `node src/cli/settings-page.ts`',
+    );
+  });
+});
+
+describe('the page on hardening', () => {
+  it('has every attack of the suite, with the figures of the last recorded run', () => {
+    const recorded = recordedFigures().map(({ name }) => name);
+    assert.deepEqual(recorded.toSorted(), attacks.map(({ name }) => name).toSorted());
+    assert.equal(
+      textOf('docs/hardening.md'),
+      hardeningPage(),
+      'docs/hardening.md is not current: run `CULVERT_RECORD=1 npm run test:hostile`, or `node test/hostile/page.ts`',
     );
   });
 });

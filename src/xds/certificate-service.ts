@@ -1,18 +1,18 @@
 // CreateCertificate on the server: who calls is known, the signer decides what it may have.
-import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import type { Metadata, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import { status } from '@grpc/grpc-js';
 import { create } from '@bufbuild/protobuf';
 import { CulvertError, messageOf } from '../runtime/errors.ts';
 import type { Logger, RateLimitedLog } from '../runtime/logger.ts';
-import type { Refusal } from './authentication.ts';
-import { authenticate } from './authentication.ts';
+import type { Authentication, Refusal } from './authentication.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from './generated/istio/v1/auth/ca_pb.ts';
 import { IstioCertificateResponseSchema } from './generated/istio/v1/auth/ca_pb.ts';
 import type { XdsServerStats } from './statistics.ts';
-import type { Authenticator, CertificateSigner } from './types.ts';
+import type { CertificateSigner } from './types.ts';
 
 export interface CertificateServiceContext {
-  readonly authenticator: Authenticator;
+  /** Of a call that may have been asked about before. */
+  readonly authenticationOf: (metadata: Metadata) => Promise<Authentication>;
   readonly signer: CertificateSigner;
   readonly stats: XdsServerStats;
   readonly logger: Logger;
@@ -55,12 +55,9 @@ type Outcome =
 
 /** Never rejects. */
 async function answer(call: Call, context: CertificateServiceContext): Promise<Outcome> {
-  const { authenticator, signer, stats } = context;
-  const authentication = await authenticate(authenticator, call.metadata);
-  if (authentication.kind === 'refused') {
-    stats.refusedCredentials += 1;
-    return authentication;
-  }
+  const { signer, stats } = context;
+  const authentication = await context.authenticationOf(call.metadata);
+  if (authentication.kind === 'refused') return authentication;
   const { caller } = authentication;
   const { csr, validityDuration, metadata } = call.request;
   const impersonatedIdentity = metadata?.['ImpersonatedIdentity'];

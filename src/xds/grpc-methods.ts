@@ -16,8 +16,11 @@ export const paths = {
   createCertificate: '/istio.v1.auth.IstioCertificateService/CreateCertificate',
 } as const;
 
-/** Bytes of one message, on both ends: istiod and ztunnel use the same for what is sent to nodes. */
-export const messageBytesMax = { toServer: 64 * 2 ** 20, toClient: 200 * 2 ** 20 } as const;
+/**
+ * Bytes of one message, on both ends: istiod and ztunnel use the same for what is sent to nodes. What a node sends is a
+ * list of names at most, 100 000 of them.
+ */
+export const messageBytesMax = { toServer: 16 * 2 ** 20, toClient: 200 * 2 ** 20 } as const;
 
 export const deltaRequest = codec(DeltaDiscoveryRequestSchema);
 export const deltaResponse = codec(DeltaDiscoveryResponseSchema);

@@ -4,13 +4,15 @@ import { Metadata, Server, status } from '@grpc/grpc-js';
 import type { Clock, Timer } from '../runtime/clock.ts';
 import { systemClock } from '../runtime/clock.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { messageOf } from '../runtime/errors.ts';
 import { RateLimitedLog } from '../runtime/logger.ts';
 import type { Refusal } from './authentication.ts';
-import { authenticate } from './authentication.ts';
 import { certificateHandler } from './certificate-service.ts';
 import type { ConnectedClient, DiscoveryCall, StreamContext } from './discovery-stream.ts';
 import { DiscoveryStream } from './discovery-stream.ts';
 import { XdsError } from './errors.ts';
+import type { Gate } from './gate.ts';
+import { createGate } from './gate.ts';
 import type { IstioCertificateRequest, IstioCertificateResponse } from './generated/istio/v1/auth/ca_pb.ts';
 import {
   certificateRequest,
@@ -19,6 +21,7 @@ import {
   messageBytesMax,
   paths,
 } from './grpc-methods.ts';
+import { Listener } from './listener.ts';
 import type { ServingCertificate } from './serving-credentials.ts';
 import { ServingCredentials } from './serving-credentials.ts';
 import type { XdsServerStats } from './statistics.ts';
@@ -41,6 +44,9 @@ export interface XdsServerLimits {
   /** After this long a connection is asked to come back, perhaps to another replica. */
   readonly connectionAgeMs: number;
   readonly signingsMax: number;
+  /** TCP connections, those that have not shaken hands included. */
+  readonly connectionsMax: number;
+  readonly connectionsPerSourceMax: number;
 }
 
 export interface XdsServerOptions {
@@ -66,6 +72,8 @@ const defaultLimits: XdsServerLimits = {
   ackTimeoutMs: 120_000,
   connectionAgeMs: 30 * 60_000,
   signingsMax: 64,
+  connectionsMax: 8192,
+  connectionsPerSourceMax: 1024,
 };
 
 export class XdsServer {
@@ -76,8 +84,8 @@ export class XdsServer {
   readonly #context: StreamContext;
   readonly #streams = new Set<DiscoveryStream>();
   readonly #unsubscribe: () => void;
-  #opening = 0;
-  #port = 0;
+  readonly #gate: Gate;
+  #listener: Listener | undefined;
   #pushTimer: Timer | undefined;
   #closed = false;
 
@@ -99,6 +107,12 @@ export class XdsServer {
       logger: options.logger,
       rateLimit: new RateLimitedLog({ clock }),
     };
+    this.#gate = createGate({
+      authenticator: options.authenticator,
+      pendingMax: limits.streamsMax,
+      overloaded: () => (this.#context.stats.refusedLimit += 1),
+      refused: (peer, reason) => this.#reportRefusal(peer, reason),
+    });
     this.#server = this.#createServer();
     this.#unsubscribe = options.source.subscribe(() => this.#schedulePush());
   }
@@ -111,7 +125,7 @@ export class XdsServer {
   }
 
   get port(): number {
-    return this.#port;
+    return this.#listener?.port ?? 0;
   }
 
   /** A copy of the counters. */
@@ -133,6 +147,7 @@ export class XdsServer {
     if (this.#closed) return;
     this.#closed = true;
     this.#unsubscribe();
+    this.#listener?.close();
     this.#pushTimer?.cancel();
     for (const stream of [...this.#streams])
       stream.end({ code: status.UNAVAILABLE, details: 'the server is shutting down' });
@@ -156,6 +171,7 @@ export class XdsServer {
       'grpc.max_connection_age_ms': this.#limits.connectionAgeMs,
       'grpc.max_connection_age_grace_ms': 5_000,
       'grpc.enable_channelz': 0,
+      interceptors: [this.#gate.interceptor],
     });
     server.register(
       paths.delta,
@@ -165,7 +181,7 @@ export class XdsServer {
       'bidi',
     );
     const sign = certificateHandler({
-      authenticator: this.#options.authenticator,
+      authenticationOf: (metadata) => this.#gate.authenticationOf(metadata),
       signer: this.#options.signer,
       stats: this.#context.stats,
       logger: this.#context.logger,
@@ -185,18 +201,25 @@ export class XdsServer {
     return server;
   }
 
-  #listen(): Promise<void> {
+  async #listen(): Promise<void> {
     const { host, port } = this.#options;
-    const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-    return new Promise((resolve, reject) => {
-      this.#server.bindAsync(address, this.#credentials, (error, bound) => {
-        this.#port = bound;
-        if (error === null) return resolve();
-        this.#unsubscribe();
-        const message = `the control channel cannot listen on ${address}: ${error.message}`;
-        reject(new XdsError('ERR_CULVERT_XDS_LISTEN', message, { cause: error }));
+    const { connectionsMax, connectionsPerSourceMax } = this.#limits;
+    const injector = this.#server.createConnectionInjector(this.#credentials);
+    try {
+      this.#listener = await Listener.start({
+        host,
+        port,
+        connectionsMax,
+        connectionsPerSourceMax,
+        accepted: (socket) => injector.injectConnection(socket),
+        refused: (source) => this.#reportCrowd(source),
       });
-    });
+    } catch (error) {
+      this.#unsubscribe();
+      const address = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+      const message = `the control channel cannot listen on ${address}: ${messageOf(error)}`;
+      throw new XdsError('ERR_CULVERT_XDS_LISTEN', message, { cause: error });
+    }
   }
 
   /** Never rejects. */
@@ -207,18 +230,10 @@ export class XdsServer {
     call.on('cancelled', () => (gone = true));
     if (this.#closed)
       return refuse(call, { code: status.UNAVAILABLE, details: 'the server is shutting down' });
-    if (this.#streams.size + this.#opening >= this.#limits.streamsMax)
-      return this.#refuseLimit(call, 'streams');
-    this.#opening += 1;
-    const authentication = await authenticate(this.#options.authenticator, call.metadata).finally(
-      () => (this.#opening -= 1),
-    );
+    if (this.#streams.size >= this.#limits.streamsMax) return this.#refuseLimit(call, 'streams');
+    const authentication = await this.#gate.authenticationOf(call.metadata);
     if (gone || this.#closed) return;
-    if (authentication.kind === 'refused') {
-      this.#context.stats.refusedCredentials += 1;
-      this.#reportRefusal(call, authentication.refusal);
-      return refuse(call, authentication.refusal);
-    }
+    if (authentication.kind === 'refused') return refuse(call, authentication.refusal);
     const { caller } = authentication;
     const own = [...this.#streams].filter((stream) => stream.caller.name === caller.name);
     if (own.length >= this.#limits.streamsPerCallerMax)
@@ -234,13 +249,17 @@ export class XdsServer {
     refuse(call, { code: status.RESOURCE_EXHAUSTED, details: `too many ${what}` });
   }
 
-  #reportRefusal(call: DiscoveryCall, refusal: Refusal): void {
+  #reportRefusal(peer: string, reason: string): void {
+    this.#context.stats.refusedCredentials += 1;
     this.#context.rateLimit.try('refused', (suppressed) =>
-      this.#context.logger.warn('a client was refused', {
-        peer: call.getPeer(),
-        reason: refusal.details,
-        suppressed,
-      }),
+      this.#context.logger.warn('a client was refused', { peer, reason, suppressed }),
+    );
+  }
+
+  #reportCrowd(source: string): void {
+    this.#context.stats.refusedLimit += 1;
+    this.#context.rateLimit.try('crowd', (suppressed) =>
+      this.#context.logger.warn('too many connections', { source, suppressed }),
     );
   }
 

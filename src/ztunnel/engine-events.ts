@@ -57,6 +57,8 @@ export class EngineEvents {
   readonly #waiting: WaitingRoom;
   readonly #reuse = new Reuse();
   readonly #peerLog: RateLimitedLog;
+  /** Of peers that have proven nothing: addresses are cheap, so it knows few of them at a time. */
+  readonly #strangerLog: RateLimitedLog;
 
   constructor(options: EngineEventsOptions) {
     this.#options = options;
@@ -70,6 +72,7 @@ export class EngineEvents {
     });
     this.#peerLog = new RateLimitedLog({ clock });
     options.engine.setEpoch(this.#reuse.epoch);
+    this.#strangerLog = new RateLimitedLog({ clock, keysMax: 16 });
   }
 
   /** Questions that wait for a workload. */
@@ -228,10 +231,13 @@ export class EngineEvents {
   }
 
   #logTunnelDown(event: TunnelDownEvent): void {
-    if (isOrderly(event.reason) && event.peerIdentity !== '') return;
     const { direction, podId, reason, detail, message, peerIdentity } = event;
+    // A tunnel that is lost with its connection says no more; one that the engine gave up says why.
+    if (isOrderly(reason) && peerIdentity !== '' && message === '') return;
     const failed = peerIdentity === '' ? 'a tunnel did not come up' : 'a tunnel broke';
-    this.#peerLog.try(`${direction} ${event.peer.ip} ${reason}`, (suppressed) =>
+    const log = peerIdentity === '' ? this.#strangerLog : this.#peerLog;
+    // Who has an identity may have many addresses.
+    log.try(`${direction} ${peerIdentity === '' ? event.peer.ip : peerIdentity} ${reason}`, (suppressed) =>
       this.#options.logger.warn(failed, {
         direction,
         peer: formatSocketAddress(event.peer),

@@ -1,6 +1,5 @@
 // An engine in this process's own network namespace with pods on loopback, and the few decisions a test makes.
 // Without capture the listeners are dialled at their own ports, which /proc knows.
-import { readFileSync, readlinkSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import net from 'node:net';
 import { once } from 'node:events';
@@ -20,6 +19,7 @@ import type {
 } from '../../src/engine/types.ts';
 import { ip, type SocketAddress } from '../../src/mesh/address.ts';
 import { TestAuthority, type TestLeaf } from './certificates.ts';
+import { portOfDescriptor } from './descriptor-port.ts';
 
 export const clientId = 'spiffe://cluster.local/ns/shop/sa/client';
 export const serverId = 'spiffe://cluster.local/ns/shop/sa/server';
@@ -253,18 +253,6 @@ function codeOf(error: NodeJS.ErrnoException): string {
 }
 
 function addressesOf(listeners: Listeners): PodAddresses {
-  const at = (fd: number): SocketAddress => ({ ip: loopback, port: portOf(fd) });
+  const at = (fd: number): SocketAddress => ({ ip: loopback, port: portOfDescriptor(fd) });
   return { outbound: at(listeners.outbound), plaintext: at(listeners.plaintext), hbone: at(listeners.hbone) };
-}
-
-/** The local port of a TCP socket of this process. */
-function portOf(fd: number): number {
-  const inode = /\[(\d+)\]/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
-  for (const table of ['/proc/self/net/tcp6', '/proc/self/net/tcp']) {
-    for (const line of readFileSync(table, 'utf8').split('\n').slice(1)) {
-      const fields = line.trim().split(/\s+/);
-      if (fields[9] === inode) return parseInt(fields[1]?.split(':')[1] ?? '', 16);
-    }
-  }
-  throw new Error(`descriptor ${fd} is not a TCP socket`);
 }

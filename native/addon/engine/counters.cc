@@ -21,12 +21,12 @@ const char* CounterName(Counter counter) {
     case Counter::kFailedHandshakesPerSource: return "failed_handshakes_per_source";
     case Counter::kRefusedRequests: return "refused_requests";
     case Counter::kRouteCacheFull: return "route_cache";
+    case Counter::kHeaderListTooLarge: return "header_list_too_large";
     case Counter::kHandshakeTimeout: return "handshake_timeout";
     case Counter::kHandshakeFailed: return "handshake_failed";
     case Counter::kPrefaceTimeout: return "preface_timeout";
     case Counter::kNotHttp2: return "not_http2";
     case Counter::kNotConnect: return "not_connect";
-    case Counter::kHeaderListTooLarge: return "header_list_too_large";
     case Counter::kPingFlood: return "ping_flood";
     case Counter::kSettingsFlood: return "settings_flood";
     case Counter::kWindowUpdateFlood: return "window_update_flood";
@@ -38,8 +38,8 @@ const char* CounterName(Counter counter) {
     case Counter::kOddFrameFlood: return "odd_frame_flood";
     case Counter::kBadRequestFlood: return "bad_request_flood";
     case Counter::kProtocolError: return "protocol_error";
+    case Counter::kStreamError: return "stream_error";
     case Counter::kUnreadOutput: return "unread_output";
-    case Counter::kGoawayIgnored: return "goaway_ignored";
     case Counter::kPingTimeout: return "ping_timeout";
     case Counter::kTruncatedTunnel: return "truncated_tunnel";
     case Counter::kDecisionTimeout: return "decision_timeout";

@@ -41,9 +41,12 @@ nghttp2_session* H2Callbacks::MakeSession(H2Session* self, bool server) {
   nghttp2_option_set_no_closed_streams(option, 1);
   nghttp2_option_set_max_outbound_ack(option, 1000);
   nghttp2_option_set_max_settings(option, 32);
+  // A server may push until it has read our SETTINGS.
+  nghttp2_option_set_max_reserved_remote_streams(option, 0);
   nghttp2_option_set_max_continuations(option, 8);
 #ifndef CULVERT_NO_GLITCH_LIMIT
-  nghttp2_option_set_glitch_rate_limit(option, 1000, 33);
+  // Behind the session's own rates, which name what was sent too often.
+  nghttp2_option_set_glitch_rate_limit(option, 1200, 40);
 #endif
   // It counts every reset, and an application may reset its connections as it likes: the rate of those that were never
   // answered is the session's own.
@@ -130,18 +133,27 @@ int H2Callbacks::OnBeginHeaders(nghttp2_session*, const nghttp2_frame*, void* se
 
 int H2Callbacks::OnBeginFrame(nghttp2_session*, const nghttp2_frame_hd* header, void* user) {
   H2Session* self = Self(user);
-  bool odd = header->type == NGHTTP2_PRIORITY || header->type == NGHTTP2_GOAWAY || header->type > NGHTTP2_CONTINUATION;
-  if (odd && !self->odd_frames_.Take(self->now_)) self->Flooded(Counter::kOddFrameFlood);
+  if (header->type == NGHTTP2_GOAWAY && !self->odd_frames_.Take(self->now_)) self->Flooded(Counter::kOddFrameFlood);
   return 0;
 }
 
 int H2Callbacks::OnFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
   H2Session* self = Self(user);
+  if (frame->hd.type == NGHTTP2_RST_STREAM) {
+    // Codes that nghttp2 alone sends.
+    uint32_t code = frame->rst_stream.error_code;
+    if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR) self->counters_.Add(Counter::kStreamError);
+  }
   if (frame->hd.type != NGHTTP2_GOAWAY || frame->goaway.error_code == NGHTTP2_NO_ERROR || self->violated_) return 0;
-  // nghttp2 has found the peer at fault. It would go on reading after some of these.
+  // nghttp2 has found the peer at fault. It would go on reading after some of these. Without further words it asks who
+  // sends more irregular frames than its own rate allows to be calm.
+  std::string said(reinterpret_cast<const char*>(frame->goaway.opaque_data), frame->goaway.opaque_data_len);
+  if (frame->goaway.error_code == NGHTTP2_ENHANCE_YOUR_CALM && said.empty()) {
+    self->Flooded(Counter::kOddFrameFlood);
+    return 0;
+  }
   self->violated_ = true;
   self->counters_.Add(Counter::kProtocolError);
-  std::string said(reinterpret_cast<const char*>(frame->goaway.opaque_data), frame->goaway.opaque_data_len);
   std::string name = nghttp2_http2_strerror(frame->goaway.error_code);
   self->error_ = said.empty() ? name : name + ": " + said;
   return 0;

@@ -147,7 +147,8 @@ class H2Session {
   RateLimit window_updates_{500000, 500000};
   RateLimit tiny_data_{20000, 20000};
   RateLimit empty_data_{1000, 33};
-  /** PRIORITY, unknown types, informational responses, GOAWAY: legal, useless, and cheaper to send than to read. */
+  /** Legal, useless, and cheaper to send than to read: GOAWAY, informational responses; nghttp2 counts unknown types,
+   *  PRIORITY and whatever else is irregular by the same rate. */
   RateLimit odd_frames_{1000, 33};
   /** A request that is reset before its answer has cost a decision; one after it has carried a connection. */
   RateLimit early_resets_{1000, 33};

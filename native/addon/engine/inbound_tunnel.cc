@@ -28,8 +28,7 @@ void InboundTunnel::Accept(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Ad
 InboundTunnel::InboundTunnel(Loop& loop, Fd fd, std::shared_ptr<Pod> pod, const Address& peer,
                              std::shared_ptr<const Identity> identity)
     : Tunnel(loop, std::move(pod), Direction::kInbound, peer),
-      goaway_([this] { announced_ ? SendFinalGoaway() : AnnounceEnd(); }),
-      unused_([this] { CloseUnused(); }) {
+      goaway_([this] { announced_ ? SendFinalGoaway() : AnnounceEnd(); }) {
   fd_ = std::move(fd);
   loop_.handshakes.Enter(*this, peer.Network());
   local_ = Address::LocalOf(fd_.get());
@@ -149,24 +148,7 @@ void InboundTunnel::SendFinalGoaway() {
   goaway_due_ = false;
   if (phase_ != Phase::kReady) return;
   h2().FinalGoaway();
-  goaway_sent_ = true;
-  ArmCloseIfUnused();
   MarkDirty();
-}
-
-void InboundTunnel::OnEmpty() {
-  idle_since_ = loop_.now();
-  ArmCloseIfUnused();
-}
-
-void InboundTunnel::ArmCloseIfUnused() {
-  if (goaway_sent_ && stream_count() == 0) loop_.Arm(unused_, kCloseGraceMs);
-}
-
-void InboundTunnel::CloseUnused() {
-  if (phase_ != Phase::kReady || stream_count() > 0) return;
-  loop_.engine().counters().Add(Counter::kGoawayIgnored);
-  CloseGracefully();
 }
 
 void InboundTunnel::EverySecond() {
@@ -178,7 +160,6 @@ void InboundTunnel::EverySecond() {
 
 void InboundTunnel::OnDown(Reason, uint32_t) {
   goaway_.Cancel();
-  unused_.Cancel();
   loop_.handshakes.Leave(*this);
   SourceLimits& sources = loop_.engine().sources();
   if (in_handshake_ && !evicted_) sources.Failed(peer_, loop_.engine().options().limits, loop_.now());

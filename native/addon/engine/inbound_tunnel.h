@@ -35,21 +35,16 @@ class InboundTunnel : public Tunnel, public HandshakeNode {
  protected:
   void OnHandshaken() override;
   void OnUp() override;
-  void OnEmpty() override;
+  void OnEmpty() override { idle_since_ = loop_.now(); }
   void OnDown(Reason, uint32_t) override;
 
  private:
   static constexpr int kUndecidedMax = 200;
   /** Header lists that wait with them: one is at most 64 KiB. */
   static constexpr size_t kUndecidedBytesMax = 128 * 1024;
-  /** For the peer to close what we have ended and it does not use. */
-  static constexpr int kCloseGraceMs = 5000;
 
   void AnnounceEnd();
   void SendFinalGoaway();
-  /** The peer had its time. */
-  void CloseUnused();
-  void ArmCloseIfUnused();
   /** Why a request cannot be taken now; kCount if it can. */
   Counter BoundOf(size_t bytes);
 
@@ -64,12 +59,10 @@ class InboundTunnel : public Tunnel, public HandshakeNode {
   /** The peer was told. */
   bool announced_ = false;
   bool goaway_due_ = false;
-  bool goaway_sent_ = false;
   bool evicted_ = false;
   Nanos idle_since_ = 0;
   Nanos up_since_ = 0;
   Timer goaway_;
-  Timer unused_;
 };
 
 }  // namespace culvert

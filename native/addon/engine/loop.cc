@@ -1,6 +1,7 @@
 #include "loop.h"
 
 #include <pthread.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
@@ -202,6 +203,12 @@ void Loop::EverySecond() {
     tunnels.push_back(static_cast<Tunnel*>(node));
   }
   for (Tunnel* tunnel : tunnels) tunnel->EverySecond();
+  if (handshakes.size() * 4 >= static_cast<size_t>(engine_.options().limits.handshakes_per_thread)) crowded_ = true;
+  if (crowded_ && handshakes.size() == 0) {
+    // A crowd of strangers has left, and tens of megabytes with it that the allocator would keep.
+    crowded_ = false;
+    malloc_trim(0);
+  }
   if (index_ == 0) engine_.EverySecond();
 }
 

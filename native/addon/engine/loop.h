@@ -145,6 +145,7 @@ class Loop {
   bool begun_ = false;
   bool stopping_ = false;
   int handshake_steps_ = 0;
+  bool crowded_ = false;
 
   std::mutex mutex_;
   std::vector<Task> tasks_;

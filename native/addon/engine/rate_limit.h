@@ -10,19 +10,24 @@ class RateLimit {
   RateLimit(double burst, double per_second) : burst_(burst), per_second_(per_second), tokens_(burst) {}
 
   /** Whether Take would succeed. */
-  bool Available(Nanos now) const { return tokens_ + static_cast<double>(now - last_) / kSecond * per_second_ >= 1; }
+  bool Available(Nanos now) const { return Refilled(now) >= 1; }
 
   /** False once the peer has spent its burst faster than it refills. */
   bool Take(Nanos now) {
-    tokens_ += static_cast<double>(now - last_) / kSecond * per_second_;
-    last_ = now;
-    if (tokens_ > burst_) tokens_ = burst_;
+    tokens_ = Refilled(now);
+    if (now > last_) last_ = now;
     if (tokens_ < 1) return false;
     tokens_ -= 1;
     return true;
   }
 
  private:
+  /** Threads see the time of their own turn: a later call may bring an earlier one. */
+  double Refilled(Nanos now) const {
+    double tokens = now > last_ ? tokens_ + static_cast<double>(now - last_) / kSecond * per_second_ : tokens_;
+    return tokens > burst_ ? burst_ : tokens;
+  }
+
   double burst_;
   double per_second_;
   double tokens_;

@@ -23,12 +23,12 @@ bool SourceLimits::Enter(const Address& source, const Limits& limits, Nanos now,
     }
   }
   auto found = counts_.find(host);
-  if (found != counts_.end() && found->second.tunnels >= limits.tunnels_per_source) {
-    *refused = Counter::kTunnelsPerSource;
-    return false;
-  }
   if (found != counts_.end() && found->second.handshakes >= limits.handshakes_per_source) {
     *refused = Counter::kHandshakesPerSource;
+    return false;
+  }
+  if (found != counts_.end() && found->second.tunnels >= limits.tunnels_per_source) {
+    *refused = Counter::kTunnelsPerSource;
     return false;
   }
   Count& count = found != counts_.end() ? found->second : counts_[host];

@@ -149,7 +149,8 @@ bool Tunnel::Deliver(size_t length) {
     std::string message = h2_->error();
     // What nghttp2 has to say to the peer goes out first.
     if (h2_->Send()) SendOutput();
-    Abort(Reason::kH2Failure, static_cast<uint32_t>(code), message);
+    // A flood may make nghttp2 give up within the very bytes in which it passed a rate.
+    Abort(h2_->violated() ? h2_->violation() : Reason::kH2Failure, static_cast<uint32_t>(code), message);
     return false;
   }
   return phase_ != Phase::kClosed;
