@@ -6,6 +6,7 @@ import { CulvertError, RuntimeError } from '../runtime/errors.ts';
 import { addCloseOlder } from './commands/close-older.ts';
 import { addCompletion } from './commands/completion.ts';
 import { addController } from './commands/controller.ts';
+import { addHolder } from './commands/holder.ts';
 import { addPlayground } from './commands/playground.ts';
 import { addPolicy } from './commands/policy.ts';
 import { addStatus } from './commands/status.ts';
@@ -58,6 +59,7 @@ export function buildProgram(terminal: Terminal, outcome: Outcome): Command {
   program.commandsGroup('Run:');
   addController(program, terminal, outcome);
   addZtunnel(program, terminal, outcome);
+  addHolder(program, terminal);
   program.commandsGroup('Other:');
   addCompletion(program, terminal);
   program.helpCommand('help [command]', 'explain a command');

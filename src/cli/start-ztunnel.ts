@@ -36,6 +36,7 @@ export async function startZtunnel(
   const findings = preflight({
     bpffs: settings.pinsDirectory,
     joinSameNode: settings.sameNode === 'direct',
+    captures: handover !== undefined && handover.size > 0,
   });
   for (const { caution, detail } of findings) if (caution === true) logger.warn(detail);
   const unmet = findings.filter((finding) => !finding.ok);

@@ -26,11 +26,13 @@ export interface PreflightOptions {
   readonly bpffs?: string;
   /** Connections between two pods of this node are to be joined without a tunnel. */
   readonly joinSameNode?: boolean;
+  /** This machine captures pods already, by an earlier process: what that shows is not tried out again. */
+  readonly captures?: boolean;
 }
 
 /** Every check, in the order in which an operator would mend them. */
 export function preflight(options: PreflightOptions = {}): PreflightFinding[] {
-  const findings = checkMachine(options.bpffs ?? captureDefaults.bpffs);
+  const findings = checkMachine(options.bpffs ?? captureDefaults.bpffs, options.captures ?? false);
   return options.joinSameNode === true ? [...findings, sameNodeCaution] : findings;
 }
 
@@ -43,7 +45,7 @@ const sameNodeCaution: PreflightFinding = {
     "their connections; Culvert's own policies hold as ever",
 };
 
-function checkMachine(bpffs: string): PreflightFinding[] {
+function checkMachine(bpffs: string, captures: boolean): PreflightFinding[] {
   const findings = [
     checkKernel(release()),
     checkCapabilities(readFileSync('/proc/self/status', 'utf8')),
@@ -55,7 +57,9 @@ function checkMachine(bpffs: string): PreflightFinding[] {
   const mounted = checkBpffs(addon.value, bpffs);
   findings.push(mounted);
   // The rehearsal needs all of the above; its failures would only repeat them.
-  return findings.every((finding) => finding.ok) ? [...findings, ...rehearse(addon.value, bpffs)] : findings;
+  return !captures && findings.every((finding) => finding.ok)
+    ? [...findings, ...rehearse(addon.value, bpffs)]
+    : findings;
 }
 
 /** `version` as uname gives it: `6.1.0-18-amd64`. */
