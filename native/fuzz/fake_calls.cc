@@ -61,7 +61,8 @@ int __wrap_open(const char* path, int flags, ...) {
   return __real_open(path, flags, mode);
 }
 
-int __wrap_fcntl(int fd, int, ...) {
+int __wrap_fcntl(int fd, int command, ...) {
+  if (command == F_SETPIPE_SZ) return 0;
   Kernel()->Find(fd, File::Kind::kNetns);
   return Kernel()->Failing(Call::kDuplicate) ? -1 : Kernel()->Open(File::Kind::kNetns);
 }
@@ -124,6 +125,12 @@ ssize_t __wrap_sendmsg(int fd, const msghdr* message, int) {
     all.append(static_cast<const char*>(message->msg_iov[i].iov_base), message->msg_iov[i].iov_len);
   }
   return Kernel()->Send(fd, reinterpret_cast<const uint8_t*>(all.data()), all.size());
+}
+
+int __wrap_pipe2(int ends[2], int) { return Kernel()->OpenPipe(ends); }
+
+ssize_t __wrap_splice(int from, loff_t*, int to, loff_t*, size_t length, unsigned) {
+  return Kernel()->Splice(from, to, length);
 }
 
 int __wrap_shutdown(int fd, int) { return Kernel()->Shutdown(fd); }

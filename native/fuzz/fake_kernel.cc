@@ -291,4 +291,29 @@ ssize_t FakeKernel::Send(int fd, const uint8_t* from, size_t length) {
   return static_cast<ssize_t>(taken);
 }
 
+int FakeKernel::OpenPipe(int ends[2]) {
+  if (Failing(Call::kSocket)) return -1;
+  ends[0] = Open(File::Kind::kPipe);
+  ends[1] = Open(File::Kind::kPipe);
+  return 0;
+}
+
+ssize_t FakeKernel::Splice(int from, int to, size_t length) {
+  constexpr size_t kPipeBytes = 64 * 1024;
+  size_t index = static_cast<size_t>(from - kFirstFd);
+  if (index < files_.size() && files_[index]->kind == File::Kind::kPipe) {
+    std::string& held = Find(from, File::Kind::kPipe)->held;
+    ssize_t sent = Send(to, reinterpret_cast<const uint8_t*>(held.data()), std::min(length, held.size()));
+    if (sent > 0) held.erase(0, static_cast<size_t>(sent));
+    return sent;
+  }
+  Find(to, File::Kind::kPipe);
+  std::string& held = Find(to - 1, File::Kind::kPipe)->held;
+  Expect(held.empty(), "a pipe is empty when it is filled");
+  std::string bytes(std::min(length, kPipeBytes), 0);
+  ssize_t got = Receive(from, reinterpret_cast<uint8_t*>(bytes.data()), bytes.size());
+  if (got > 0) held.assign(bytes, 0, static_cast<size_t>(got));
+  return got;
+}
+
 }  // namespace culvert

@@ -45,7 +45,7 @@ struct Endpoint {
 
 /** What a descriptor stands for. */
 struct File {
-  enum class Kind { kEpoll, kEvent, kNetns, kSocket };
+  enum class Kind { kEpoll, kEvent, kNetns, kSocket, kPipe };
   int fd = 0;
   Kind kind = Kind::kSocket;
   bool open = true;
@@ -54,6 +54,8 @@ struct File {
   Address bound;
   Endpoint* end = nullptr;
   std::deque<Endpoint*> backlog;
+  /** A pipe's end that is read from: what is in it. The other end has the next number. */
+  std::string held;
   uint64_t count = 0;
   /** Registration: which epoll, for what, and whether something happened since it was told. */
   File* epoll = nullptr;
@@ -120,6 +122,8 @@ class FakeKernel {
   ssize_t Receive(int fd, uint8_t* to, size_t length);
   ssize_t Send(int fd, const uint8_t* from, size_t length);
   int Shutdown(int fd);
+  int OpenPipe(int ends[2]);
+  ssize_t Splice(int from, int to, size_t length);
   int EpollControl(int epoll, int operation, int fd, epoll_event* event);
   int EpollWait(int epoll, epoll_event* out, int max, int timeout);
   File* Find(int fd, File::Kind kind);

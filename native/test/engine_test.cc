@@ -9,70 +9,13 @@
 #include <memory>
 
 #include "check.h"
+#include "mesh.h"
 #include "sockets.h"
 #include "test_node.h"
 
 namespace culvert {
 
 namespace {
-
-/** A client's node and a server's, and the application behind the latter. */
-struct Mesh {
-  explicit Mesh(std::function<void(Fd)> serve = Application::Echo) : application(std::move(serve)) {
-    client_pod = client.AddPod("client", kClientId);
-    server_pod = server.AddPod("server", kServerId);
-    client.SetRoute({server_pod.hbone, application.port()});
-  }
-  /** The nodes first: an application that still waits for a connection would not end. */
-  ~Mesh() {
-    client.Stop();
-    server.Stop();
-  }
-  void WaitAllEnded() {
-    Eventually([&] { return client.closed() == client.announced() && server.closed() == server.announced(); },
-               "all connections end");
-    client.CheckAllEnded();
-    server.CheckAllEnded();
-  }
-  Fd Connect() { return Dial(client_pod.outbound); }
-
-  TestAuthority authority;
-  Application application;
-  TestNode client{authority};
-  TestNode server{authority};
-  PodPorts client_pod;
-  PodPorts server_pod;
-};
-
-/** Sends `data`, ends, and reads what comes back meanwhile. */
-std::string Exchange(int fd, const std::string& data) {
-  std::thread writer([&] {
-    WriteAll(fd, data);
-    shutdown(fd, SHUT_WR);
-  });
-  std::string back = ReadToEnd(fd);
-  writer.join();
-  return back;
-}
-
-/** Runs `work(i)` on `count` threads; what they throw is thrown here. */
-void Parallel(int count, const std::function<void(int)>& work) {
-  std::vector<std::thread> threads;
-  std::mutex mutex;
-  std::string failed;
-  for (int i = 0; i < count; ++i) {
-    threads.emplace_back([&, i] {
-      try {
-        work(i);
-      } catch (const std::exception& error) {
-        std::lock_guard<std::mutex> lock(mutex);
-        failed = error.what();
-      }
-    });
-  }
-  for (auto& thread : threads) thread.join();
-  Check(failed.empty(), failed);
-}
 
 void EchoesEveryByte() {
   Mesh mesh;
@@ -339,9 +282,27 @@ void StopsWhileBusy() {
   mesh.server.CheckAllEnded();
 }
 
+void RemovesTheOtherPod() {
+  Mesh mesh;
+  Senders senders(mesh, 6);
+  mesh.client.Call([](Engine& engine) { engine.RemovePod("server", 50); });
+  senders.Join();
+  int error = 0;
+  Fd refused = mesh.Connect();
+  ReadToEnd(refused.get(), &error);
+  CheckEqual(error, ECONNRESET, "the errno when the other pod is gone");
+  mesh.client.AddPod("server", kServerId);
+  Fd fd = mesh.Connect();
+  Check(Exchange(fd.get(), "again") == "again", "the pod that came back is served");
+  refused.Reset();
+  fd.Reset();
+  mesh.WaitAllEnded();
+}
+
 struct Scenario {
   const char* name;
   void (*run)();
+  bool joined = false;
 };
 
 constexpr Scenario kScenarios[] = {
@@ -359,6 +320,16 @@ constexpr Scenario kScenarios[] = {
     {"drains when idle", DrainsIdle},
     {"drains at its deadline when busy", DrainsBusyAtItsDeadline},
     {"stops while busy", StopsWhileBusy},
+    {"joined: echoes every byte", EchoesEveryByte, true},
+    {"joined: answers after the client's end", ClientEndsFirst, true},
+    {"joined: receives after the server's end", ServerEndsFirst, true},
+    {"joined: carries a server's reset, and another connection goes on", ServerResetsBesideAnother, true},
+    {"joined: carries 250 connections at once", CarriesManyAtOnce, true},
+    {"joined: carries bulk in parallel", CarriesBulkInParallel, true},
+    {"joined: removes busy pods, and serves them when they come back", RemovesBusyPods, true},
+    {"joined: removes the other pod, and serves it when it comes back", RemovesTheOtherPod, true},
+    {"joined: drains at its deadline when busy", DrainsBusyAtItsDeadline, true},
+    {"joined: stops while busy", StopsWhileBusy, true},
 };
 
 /** One that hangs kills the program, which is a failure too. */
@@ -377,6 +348,7 @@ int main() {
     std::fflush(stdout);
     auto from = std::chrono::steady_clock::now();
     try {
+      culvert::Mesh::joined = scenario.joined;
       scenario.run();
       ++passed;
       auto took = std::chrono::steady_clock::now() - from;

@@ -158,6 +158,11 @@ void TestNode::Decide(uint8_t kind, ConnectionId id, const std::string& authorit
     epoch = epoch_;
   }
   auto decide = [&] {
+    if (static_cast<EventKind>(kind) == EventKind::kOutbound && !route.beside.empty()) {
+      DeliverDecision decision;
+      decision.to = Address::Parse("127.0.0.1", route.application);
+      return engine_.DecideDirect(id, route.beside, decision);
+    }
     if (static_cast<EventKind>(kind) == EventKind::kOutbound) {
       TunnelDecision decision;
       decision.via = Address::Parse("127.0.0.1", route.hbone);

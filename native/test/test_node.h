@@ -28,6 +28,8 @@ struct Route {
   uint16_t hbone = 0;
   uint16_t application = 0;
   std::string expected = kServerId;
+  /** A pod of this node that it is joined with instead. */
+  std::string beside = {};
 };
 
 class TestNode {

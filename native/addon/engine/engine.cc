@@ -131,6 +131,8 @@ int Engine::AddPod(const std::string& id, int netns, const std::string& identity
       return failed.code().value();
     }
     if (error != 0) return error;
+    // Who dials out is the pod's own application.
+    ExpectNoLoss(pod->outbound.get());
     pod->outbound_number = pod->outbound.get();
     pod->plaintext_number = pod->plaintext.get();
     pod->hbone_number = pod->hbone.get();

@@ -17,6 +17,7 @@
 #include "list.h"
 #include "netns.h"
 #include "output_buffer.h"
+#include "pipe_pool.h"
 #include "random_bytes.h"
 #include "route_cache.h"
 #include "task.h"
@@ -107,6 +108,7 @@ class Loop {
   Nanos now() const { return now_; }
   int own_netns() const { return own_netns_.get(); }
   OutputPool& outputs() { return outputs_; }
+  PipePool& pipes() { return pipes_; }
   /** Ciphertext as received. */
   uint8_t* cipher_scratch() { return cipher_scratch_.get(); }
   /** Plaintext of one direction at a time; 16 bytes in front belong to it too (a frame header goes there). */
@@ -153,6 +155,7 @@ class Loop {
   bool wake_pending_ = false;
 
   OutputPool outputs_;
+  PipePool pipes_;
   std::unique_ptr<uint8_t[]> cipher_scratch_;
   std::unique_ptr<uint8_t[]> plain_scratch_;
   std::vector<std::unique_ptr<Timer>> delayed_;

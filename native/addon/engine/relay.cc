@@ -19,7 +19,10 @@ Relay::Relay(Loop& loop, Origin origin, Fd accepted, SourcePorts::Claim claim)
   initiator_.fd = std::move(accepted);
 }
 
-Relay::~Relay() = default;
+Relay::~Relay() {
+  DropPipe(initiator_);
+  DropPipe(target_);
+}
 
 void Relay::DialOut(const Address& to) {
   Engine& engine = loop_.engine();
@@ -103,63 +106,106 @@ void Relay::CheckDone() {
 }
 
 bool Relay::Flush(Side& side) {
-  while (!side.pending.empty()) {
-    iovec vectors[16];
-    msghdr message = {};
-    message.msg_iov = vectors;
-    message.msg_iovlen = static_cast<size_t>(side.pending.Peek(vectors, 16));
-    ssize_t sent = sendmsg(side.fd.get(), &message, MSG_NOSIGNAL);
-    if (sent < 0) {
-      if (errno == EAGAIN || errno == EINTR) return true;
-      return Failed(side, errno);
+  while (side.Holds()) {
+    ssize_t sent;
+    if (side.pending.empty()) {
+      sent = side.pipe->Drain(side.fd.get());
+    } else {
+      iovec vectors[16];
+      msghdr message = {};
+      message.msg_iov = vectors;
+      message.msg_iovlen = static_cast<size_t>(side.pending.Peek(vectors, 16));
+      sent = sendmsg(side.fd.get(), &message, MSG_NOSIGNAL);
+      if (sent > 0) side.pending.Consume(static_cast<size_t>(sent));
     }
-    side.pending.Consume(static_cast<size_t>(sent));
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && errno != EAGAIN) return Failed(side, errno);
+    CountPiped(side);
+    if (sent < 0) return true;
   }
   return true;
 }
 
 bool Relay::Move(Side& from, Side& to) {
-  for (int reads = 0; from.readable && !from.ended && to.pending.size() < kPendingMax; ++reads) {
-    if (reads == kReadsPerTurn) {
+  // What `to` refuses is waited for: its socket's own buffer is what keeps it busy meanwhile.
+  for (size_t moved = 0; from.readable && !from.ended && !to.Holds();) {
+    if (moved >= kTurnBytes) {
       loop_.Schedule(this);
       break;
     }
-    uint8_t* scratch = loop_.plain_scratch();
-    ssize_t got = recv(from.fd.get(), scratch, 64 * 1024, 0);
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      if (errno == EAGAIN) {
-        from.readable = false;
-        break;
-      }
-      return Failed(from, errno);
+    int error = 0;
+    ssize_t got = to.bulk ? Splice(from, to, &error) : Copy(from, to, &error);
+    if (got == -EINTR) continue;
+    if (got == -EAGAIN) {
+      from.readable = false;
+      break;
     }
+    if (got < 0) return Failed(from, static_cast<int>(-got));
     if (got == 0) {
       from.ended = true;
       if (ended_first_ == nullptr) ended_first_ = &from;
       break;
     }
-    auto length = static_cast<size_t>(got);
+    moved += static_cast<size_t>(got);
     if (&from == &initiator_) {
-      CountSent(length);
+      CountSent(static_cast<uint64_t>(got));
     } else {
-      CountReceived(length);
+      CountReceived(static_cast<uint64_t>(got));
     }
-    // After a short read the next edge tells of more, unless the end is already here.
-    if (length < 64 * 1024 && !from.hangup) from.readable = false;
-    size_t taken = 0;
-    if (to.pending.empty()) {
-      ssize_t sent = send(to.fd.get(), scratch, length, MSG_NOSIGNAL);
-      if (sent < 0 && errno != EAGAIN && errno != EINTR) return Failed(to, errno);
-      taken = sent < 0 ? 0 : static_cast<size_t>(sent);
-    }
-    to.pending.Append(scratch + taken, length - taken);
+    if (error != 0) return Failed(to, error);
   }
-  if (from.ended && to.pending.empty() && !to.shut) {
-    to.shut = true;
-    shutdown(to.fd.get(), SHUT_WR);
+  if (!to.Holds()) {
+    DropPipe(to);
+    if (from.ended && !to.shut) {
+      to.shut = true;
+      shutdown(to.fd.get(), SHUT_WR);
+    }
   }
   return true;
+}
+
+ssize_t Relay::Copy(Side& from, Side& to, int* error) {
+  uint8_t* scratch = loop_.plain_scratch();
+  size_t most = loop_.engine().budget().exhausted() ? kScarceReadBytes : kReadBytes;
+  ssize_t got = recv(from.fd.get(), scratch, most, 0);
+  if (got < 0) return -errno;
+  if (got == 0) return 0;
+  auto length = static_cast<size_t>(got);
+  to.bulk = length == kReadBytes;
+  // After a short read the next edge tells of more, unless the end is already here.
+  if (length < most && !from.hangup) from.readable = false;
+  ssize_t sent = send(to.fd.get(), scratch, length, MSG_NOSIGNAL);
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) *error = errno;
+  size_t taken = sent < 0 ? 0 : static_cast<size_t>(sent);
+  if (*error == 0) to.pending.Append(scratch + taken, length - taken);
+  return got;
+}
+
+ssize_t Relay::Splice(Side& from, Side& to, int* error) {
+  if (to.pipe == nullptr) to.pipe = loop_.pipes().Take();
+  if (to.pipe == nullptr || loop_.engine().budget().exhausted()) return Copy(from, to, error);
+  ssize_t got = to.pipe->Fill(from.fd.get());
+  if (got < 0) return -errno;
+  if (got == 0) return 0;
+  to.bulk = static_cast<size_t>(got) >= kBulkBytes;
+  ssize_t sent = to.pipe->Drain(to.fd.get());
+  if (sent < 0 && errno != EAGAIN && errno != EINTR) *error = errno;
+  CountPiped(to);
+  return got;
+}
+
+void Relay::CountPiped(Side& side) {
+  size_t held = side.pipe == nullptr ? 0 : side.pipe->held();
+  MemoryBudget& budget = loop_.engine().budget();
+  if (held > side.counted) budget.Add(static_cast<int64_t>(held - side.counted));
+  if (held < side.counted) budget.Remove(static_cast<int64_t>(side.counted - held));
+  side.counted = held;
+}
+
+void Relay::DropPipe(Side& side) {
+  if (side.pipe == nullptr) return;
+  loop_.pipes().Give(std::move(side.pipe));
+  CountPiped(side);
 }
 
 bool Relay::Failed(Side& side, int error) {
@@ -173,6 +219,7 @@ bool Relay::Failed(Side& side, int error) {
   gone_ = &side;
   gone_error_ = error;
   side.pending.Clear();
+  DropPipe(side);
   side.shut = true;
   ResetOnClose(side.fd.get());
   side.fd.Reset();

@@ -4,6 +4,7 @@
 
 #include "connection.h"
 #include "pending_bytes.h"
+#include "pipe_pool.h"
 #include "sockets.h"
 
 namespace culvert {
@@ -29,8 +30,14 @@ class Relay : public Connection, public Runnable {
 
     Relay& relay;
     Fd fd;
-    /** What this socket refused to take. */
+    /** What this socket refused to take: copied, or in a pipe. Never both. */
     PendingBytes pending;
+    std::unique_ptr<Pipe> pipe;
+    /** Of the pipe's bytes, those that the budget knows of. */
+    size_t counted = 0;
+    /** What comes for it comes in large portions: it goes through a pipe. */
+    bool bulk = false;
+    bool Holds() const { return !pending.empty() || (pipe != nullptr && pipe->held() > 0); }
     bool readable = false;
     bool hangup = false;
     bool error = false;
@@ -39,15 +46,24 @@ class Relay : public Connection, public Runnable {
     /** All that the other sent was written, with its end. */
     bool shut = false;
   };
-  /** A side is not read while the other holds this much. */
-  static constexpr size_t kPendingMax = 256 * 1024;
-  static constexpr int kReadsPerTurn = 4;
+  /** Of one direction in one turn. */
+  static constexpr size_t kTurnBytes = 256 * 1024;
+  static constexpr size_t kReadBytes = 64 * 1024;
+  /** A read while memory is exhausted: the application that does not take it shall not cost more. */
+  static constexpr size_t kScarceReadBytes = 4096;
+  /** A smaller portion is copied as cheaply as its pages are handed on. */
+  static constexpr size_t kBulkBytes = 16 * 1024;
 
   void Started(int error);
   void Connected();
   /** False if the relay ended. */
   bool Flush(Side& side);
   bool Move(Side& from, Side& to);
+  /** Read once and hand on: bytes, 0 at the end, or -errno of `from`. `error` is that of `to`. */
+  ssize_t Copy(Side& from, Side& to, int* error);
+  ssize_t Splice(Side& from, Side& to, int* error);
+  void CountPiped(Side& side);
+  void DropPipe(Side& side);
   /** False if the relay ended by it. */
   bool Failed(Side& side, int error);
   void CheckDone();

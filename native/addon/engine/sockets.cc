@@ -24,6 +24,12 @@ static void SetCommon(int fd) {
   SetInt(fd, IPPROTO_TCP, TCP_KEEPCNT, 9);
 }
 
+void ExpectNoLoss(int fd) {
+  // On lo there is no path to learn and nothing to be fair to: pacing, as BBR does it, would cost timers and half the
+  // CPU. Reno is in every kernel, and without losses it only opens its window.
+  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", 4);
+}
+
 static int Connect(int fd, const Address& to) {
   sockaddr_storage storage;
   socklen_t length = to.ToSockaddr(&storage);
@@ -112,6 +118,7 @@ static int DialAs(const Address& to, const Address& source, Fd* out) {
   SetCommon(fd.get());
   // Over lo whatever the routes say: a delivery never leaves the pod.
   if (setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", 3) != 0) return errno;
+  ExpectNoLoss(fd.get());
   if (source) {
     bool v4 = to.family == AF_INET;
     if (!SetInt(fd.get(), v4 ? IPPROTO_IP : IPPROTO_IPV6, v4 ? IP_TRANSPARENT : IPV6_TRANSPARENT, 1)) return errno;

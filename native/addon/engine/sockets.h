@@ -27,6 +27,8 @@ int DialPeer(const Address& to, uint32_t mark, bool tunnel, Fd* out);
  * The claim holds the 4-tuple and must live as long as the socket.
  */
 int DialApplication(const Address& to, const Address& source, SourcePorts& ports, Fd* out, SourcePorts::Claim* claim);
+/** For sockets, and listeners of sockets, whose other end is on the same machine. */
+void ExpectNoLoss(int fd);
 /** Makes the next close() a reset that drops what was not sent. */
 void ResetOnClose(int fd);
 /** SO_ERROR, cleared by reading. */
