@@ -27,6 +27,16 @@ describe('a smoke run', () => {
     assert.deepEqual(faults(100, 80), [undefined, undefined, undefined, undefined]);
   });
 
+  it('passes with less CPU than the kernel counts', () => {
+    const cpu = { key: 'cpu', name: 'CPU', unit: 's', better: 'less' } as const;
+    const each = { p50: [50], cpu: [0] };
+    const checks = smokeChecks(
+      { ...question, measures: [...question.measures, cpu] },
+      { samples: { direct: each, culvert: each, envoy: each }, rounds: 1 },
+    );
+    assert.deepEqual(checks[1], { name: 'roundtrip: culvert', fault: undefined });
+  });
+
   it('does not mind a rival who added nothing in a short run', () => {
     assert.deepEqual(faults(100, 20), [undefined, undefined, undefined, undefined]);
   });

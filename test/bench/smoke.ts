@@ -24,7 +24,8 @@ export function smokeChecks(question: Question, { samples, skipped }: Outcome): 
     // A direct connection has no proxies, and so no CPU of theirs: one value is enough.
     const values = measures.map(({ key }) => summarize(samples[who]?.[key] ?? [])?.median);
     const known = values.filter((value) => value !== undefined);
-    const right = known.length > 0 && known.every((value) => value > 0);
+    // The first of them is what the question is about; CPU may be less than a tick of the kernel's in a short run.
+    const right = (known[0] ?? 0) > 0 && known.every((value) => value >= 0);
     return { name: `${question.name}: ${who}`, fault: right ? undefined : `measured ${values.join(', ')}` };
   });
   const ratios = targets
