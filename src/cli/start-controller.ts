@@ -57,6 +57,10 @@ export async function startController(settings: ControllerSettings, services: Se
     clock,
     logger,
     observer: {
+      rootsChanged: (roots) => {
+        if (settings.rootsFile === '') return;
+        services.supervisor.run('the file of roots', () => replaceFile(settings.rootsFile, roots));
+      },
       published: ({ durationMs, errors, warnings }) => {
         published.child({}).inc();
         publishSeconds.child({}).observe(durationMs / 1000);

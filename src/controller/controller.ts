@@ -33,6 +33,8 @@ export interface ControllerObserver {
     readonly errors: number;
     readonly warnings: number;
   }): void;
+  /** PEM of the roots that are trusted from now on. */
+  rootsChanged?(roots: string): void;
 }
 
 export interface ControllerOptions {
@@ -65,6 +67,9 @@ export interface ControllerOptions {
   readonly observer?: ControllerObserver;
 }
 
+/** Time between two looks at the file of roots. */
+const rootsIntervalMs = 10_000;
+
 /** Changes of the source within this time are translated together. */
 const coalesceMs = 5;
 
@@ -85,6 +90,8 @@ export class Controller {
   readonly #unsubscribe: () => void;
   #problems: readonly Problem[] = [];
   #timer: Timer | undefined;
+  #rootsTimer: Timer | undefined;
+  #closed = false;
 
   private constructor(options: ControllerOptions, parts: Parts) {
     this.#options = options;
@@ -99,6 +106,7 @@ export class Controller {
       });
     });
     this.#publish();
+    this.#watchRoots();
   }
 
   /** Reads the manifests, opens the CA and serves. Rejects with ERR_CULVERT_CONTROLLER_SOURCE if there is no directory
@@ -200,9 +208,21 @@ export class Controller {
   async close(graceMs = 1000): Promise<void> {
     this.#unsubscribe();
     this.#timer?.cancel();
+    this.#rootsTimer?.cancel();
+    this.#closed = true;
     this.#parts.source.close();
     this.#parts.serving.close();
     await this.#parts.server.close(graceMs);
+  }
+
+  #watchRoots(): void {
+    if (this.#closed) return;
+    this.#rootsTimer = this.#clock.after(rootsIntervalMs, () => {
+      void this.#parts.authority.refreshRoots().then((changed) => {
+        if (changed) this.#options.observer?.rootsChanged?.(this.roots());
+        this.#watchRoots();
+      });
+    });
   }
 
   /** Level-triggered: looks at what the source holds now, whatever happened. Nothing is served before all is known. */

@@ -17,7 +17,7 @@ import { messageOf } from '../../runtime/errors.ts';
 import type { Logger } from '../../runtime/logger.ts';
 import { CaError } from './errors.ts';
 import type { CaFiles } from './files.ts';
-import { createCaDirectory, readCaFiles, storeKey, storeRoot } from './files.ts';
+import { createCaDirectory, readCaFiles, readRoots, storeKey, storeRoot } from './files.ts';
 
 export interface AuthorityOptions {
   readonly directory: string;
@@ -51,7 +51,10 @@ const backdatedMs = 15 * 60_000;
 export class CertificateAuthority {
   readonly #issuer: Issuer;
   readonly #intermediates: readonly Certificate[];
-  readonly #bundle: TrustBundle;
+  #bundle: TrustBundle;
+  /** The text that was looked at last, good or not. */
+  #rootsText: string | undefined;
+  readonly #options: AuthorityOptions;
   readonly #clock: Clock;
   readonly #backdateMs: number;
 
@@ -64,6 +67,7 @@ export class CertificateAuthority {
     this.#issuer = issuer;
     this.#intermediates = intermediates;
     this.#bundle = bundle;
+    this.#options = options;
     this.#clock = options.clock;
     this.#backdateMs = options.backdateMs ?? backdatedMs;
   }
@@ -105,6 +109,31 @@ export class CertificateAuthority {
       bundle,
       options,
     );
+  }
+
+  /** Reads root-cert.pem again. Roots that were added or removed there hold for what is issued from now on; a file that
+   *  cannot be used, or in which our own root is missing, leaves those in force that were. True if they have changed. */
+  async refreshRoots(): Promise<boolean> {
+    const { directory, logger } = this.#options;
+    try {
+      const text = await readRoots(directory);
+      if (text === undefined || text === this.#rootsText || text === this.#bundle.pem) return false;
+      this.#rootsText = text;
+      const bundle = readTrustBundle(text);
+      const own = [this.#issuer.certificate, ...this.#intermediates];
+      const fault = findChainFault(own, bundle, this.#clock.now());
+      if (fault !== undefined) throw new CaError('ERR_CULVERT_CA_FILES', `ca-cert.pem: ${fault}`);
+      if (bundle.pem === this.#bundle.pem) return false;
+      this.#bundle = bundle;
+      logger.info('the roots of the mesh have changed', { directory, roots: bundle.roots.length });
+      return true;
+    } catch (error) {
+      logger.error('root-cert.pem cannot be used: the roots that were trusted stay', {
+        directory,
+        error: messageOf(error),
+      });
+      return false;
+    }
   }
 
   /** PEM of every root that is trusted. */

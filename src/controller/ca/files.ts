@@ -35,6 +35,11 @@ export async function readCaFiles(directory: string): Promise<CaFiles> {
   return { keyPem, certificatePem, chainPem, rootsPem };
 }
 
+/** The roots as they are now; undefined if there is no file of them. */
+export function readRoots(directory: string): Promise<string | undefined> {
+  return readIfThere(join(directory, names.roots));
+}
+
 export async function createCaDirectory(directory: string): Promise<void> {
   try {
     await mkdir(directory, { recursive: true, mode: 0o700 });

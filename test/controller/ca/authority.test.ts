@@ -114,6 +114,36 @@ describe('the certificate authority', () => {
     });
   });
 
+  it('trusts a root that is added while it runs, and drops one that is taken out', async () => {
+    const authority = await open();
+    const own = authority.roots;
+    const next = await TestAuthority.create();
+
+    await writeFile(join(directory, 'root-cert.pem'), own + next.rootPem);
+    assert.equal(await authority.refreshRoots(), true);
+    assert.equal(authority.roots, own + next.rootPem);
+
+    await writeFile(join(directory, 'root-cert.pem'), own);
+    assert.equal(await authority.refreshRoots(), true);
+    assert.equal(authority.roots, own);
+    assert.equal(await authority.refreshRoots(), false);
+  });
+
+  it('keeps the roots it has when their file is junk, is gone, or lacks its own', async () => {
+    const authority = await open();
+    const own = authority.roots;
+    const other = await TestAuthority.create();
+
+    for (const text of ['junk', '', other.rootPem]) {
+      await writeFile(join(directory, 'root-cert.pem'), text);
+      assert.equal(await authority.refreshRoots(), false);
+      assert.equal(authority.roots, own);
+    }
+    await rm(join(directory, 'root-cert.pem'));
+    assert.equal(await authority.refreshRoots(), false);
+    assert.equal(authority.roots, own);
+  });
+
   it('signs below the root of somebody else, and trusts several roots at once', async () => {
     await open();
     const other = await TestAuthority.create();
