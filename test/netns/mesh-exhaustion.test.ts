@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { adminGet } from '../../src/playground/admin.ts';
 import type { TestMesh } from '../support/mesh.ts';
 import { requireRoot, sanitized, startTestMesh } from '../support/mesh.ts';
+import { ztunnelPid } from '../support/ztunnel-pid.ts';
 
 const port = 7001;
 
@@ -43,7 +44,7 @@ describe('a ztunnel without descriptors for more connections', function () {
   });
 
   function limit(soft: number): void {
-    const { pid } = mesh.mesh.ztunnel('node1');
+    const pid = ztunnelPid(mesh, 'node1');
     assert.equal(spawnSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]).status, 0);
   }
 

@@ -8,6 +8,7 @@ import { ask } from '../../src/cli/admin-client.ts';
 import { textsInMemory } from '../support/process-memory.ts';
 import type { TestMesh } from '../support/mesh.ts';
 import { requireRoot, sanitized, startTestMesh } from '../support/mesh.ts';
+import { ztunnelPid } from '../support/ztunnel-pid.ts';
 
 const port = 7001;
 const nodes = ['node1', 'node2'] as const;
@@ -39,7 +40,7 @@ describe('the secrets of a mesh that runs', function () {
     mesh.mesh.controllerSocket,
   ];
   const pids = (): readonly number[] => [
-    ...nodes.map((node) => mesh.mesh.ztunnel(node).pid),
+    ...nodes.map((node) => ztunnelPid(mesh, node)),
     mesh.mesh.controller?.pid ?? 0,
   ];
   const directory = (): string => mesh.mesh.paths.directory;
@@ -138,10 +139,11 @@ describe('the secrets of a mesh that runs', function () {
 
   it('are not in a core: a ztunnel that aborts leaves none', async () => {
     const ztunnel = mesh.mesh.ztunnel('node1');
-    assert.match(readFileSync(`/proc/${ztunnel.pid}/limits`, 'utf8'), /Max core file size +0 +0/);
+    const pid = ztunnelPid(mesh, 'node1');
+    assert.match(readFileSync(`/proc/${pid}/limits`, 'utf8'), /Max core file size +0 +0/);
 
-    ztunnel.signal('SIGABRT');
-    await ztunnel.exited;
+    process.kill(pid, 'SIGABRT');
+    await ztunnel.close();
 
     const names = readdirSync(directory(), { recursive: true }).map(String);
     assert.deepEqual(
