@@ -234,6 +234,23 @@ class Senders {
   std::vector<std::thread> threads_;
 };
 
+void SpreadsABusyPairOverThreads() {
+  Mesh mesh;
+  Senders senders(mesh, 4);
+  std::vector<Fd> more;
+  int64_t tunnels = 0;
+  // Streams that come while the tunnel's thread has more than enough to do; far fewer than one tunnel takes.
+  Eventually(
+      [&] {
+        if (more.size() < 40) more.push_back(mesh.Connect());
+        mesh.client.Call([&](Engine& engine) { tunnels = engine.counters().tunnels_outbound.load(); });
+        return tunnels >= 2;
+      },
+      "a second tunnel, on another thread");
+  mesh.client.Stop();
+  senders.Join();
+}
+
 void RemovesBusyPods() {
   Mesh mesh;
   Senders senders(mesh, 6);
@@ -316,6 +333,7 @@ constexpr Scenario kScenarios[] = {
     {"carries 250 connections at once", CarriesManyAtOnce},
     {"carries bulk in parallel", CarriesBulkInParallel},
     {"refuses garbage, an impostor and the denied, and goes on", RefusesAndGoesOn},
+    {"spreads a busy pair over threads", SpreadsABusyPairOverThreads},
     {"removes busy pods, and serves them when they come back", RemovesBusyPods},
     {"drains when idle", DrainsIdle},
     {"drains at its deadline when busy", DrainsBusyAtItsDeadline},

@@ -28,6 +28,7 @@ Loop::Loop(Engine& engine, int index)
       wheel_(now_),
       second_([this] { EverySecond(); }),
       events_due_([this] { engine_.events().Wake(); }),
+      busy_(now_),
       cipher_scratch_(new uint8_t[kScratchBytes]),
       plain_scratch_(new uint8_t[16 + kScratchBytes]) {}
 
@@ -154,6 +155,7 @@ void Loop::Turn() {
   while (Flushable* item = dirty.PopFront()) item->Flush();
   if (stopping_) CloseEverything();
   FreeDead();
+  busy_.Worked(now_, Now());
 }
 
 void Loop::RunTasks() {

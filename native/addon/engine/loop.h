@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "busy_share.h"
 #include "event_record.h"
 #include "fd.h"
 #include "handshake_queue.h"
@@ -124,6 +125,7 @@ class Loop {
   List<RouteCache>& route_caches() { return route_caches_; }
   RandomBytes& random() { return random_; }
   std::atomic<int> tunnel_count{0};
+  const BusyShare& busy() const { return busy_; }
   HandshakeQueue handshakes;
 
  private:
@@ -162,6 +164,7 @@ class Loop {
   List<Runnable> run_queue_;
   List<Flushable> dirty_;
   std::vector<std::unique_ptr<Mortal>> dead_;
+  BusyShare busy_;
   RandomBytes random_;
   List<RouteCache> route_caches_;
   List<RegistryNode> connections_;

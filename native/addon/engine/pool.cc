@@ -1,6 +1,7 @@
 #include "pool.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "engine.h"
 #include "outbound_tunnel.h"
@@ -27,17 +28,22 @@ std::shared_ptr<TunnelShare> Pool::Pick(const std::shared_ptr<Pod>& pod, const T
   std::vector<std::shared_ptr<TunnelShare>>& candidates = shares_[key];
   std::shared_ptr<TunnelShare> best;
   bool all_crowded = true;
+  bool all_busy = true;
   for (const auto& share : candidates) {
     if (!share->accepting || now >= share->retire_at || share->identity->expired()) continue;
     int limit = share->ready ? share->limit.load() : std::min(share->limit.load(), kWaitingMax);
     if (share->streams >= limit) continue;
     bool crowded = share->congested || share->streams > kCrowded;
     all_crowded = all_crowded && crowded;
-    auto rank = [](const TunnelShare& of) { return std::make_pair(of.congested.load(), of.streams.load()); };
+    all_busy = all_busy && (crowded || IsBusy(*share, now));
+    auto rank = [&](const TunnelShare& of) {
+      return std::make_tuple(of.congested.load(), IsBusy(of, now), of.streams.load());
+    };
     if (best == nullptr || rank(*share) < rank(*best)) best = share;
   }
   size_t several = std::min<size_t>(engine_.threads(), kTunnelsPerKey);
-  if (best == nullptr || (all_crowded && candidates.size() < several)) {
+  bool grow = candidates.size() < several && (all_crowded || (all_busy && QuietThread(candidates, now) >= 0));
+  if (best == nullptr || grow) {
     auto opened = Open(pod, decision, key, reason);
     if (opened != nullptr) best = opened;
   }
@@ -53,6 +59,24 @@ std::shared_ptr<TunnelShare> Pool::Pick(const std::shared_ptr<Pod>& pod, const T
   return best;
 }
 
+bool Pool::IsBusy(const TunnelShare& share, Nanos now) const {
+  return engine_.loop(share.thread).busy().Percent(now) > kBusyPercent;
+}
+
+int Pool::QuietThread(const std::vector<std::shared_ptr<TunnelShare>>& siblings, Nanos now) const {
+  if (siblings.empty()) return -1;
+  int quiet = -1;
+  int least = kBusyPercent;
+  for (int i = 0; i < static_cast<int>(engine_.threads()); ++i) {
+    bool taken = std::any_of(siblings.begin(), siblings.end(), [i](const auto& share) { return share->thread == i; });
+    int percent = engine_.loop(i).busy().Percent(now);
+    if (taken || percent >= least) continue;
+    quiet = i;
+    least = percent;
+  }
+  return quiet;
+}
+
 std::shared_ptr<TunnelShare> Pool::Open(const std::shared_ptr<Pod>& pod, const TunnelDecision& decision,
                                         const std::string& key, Reason* reason) {
   auto identity = engine_.identities().Find(decision.tls_identity);
@@ -64,7 +88,8 @@ std::shared_ptr<TunnelShare> Pool::Open(const std::shared_ptr<Pod>& pod, const T
   }
   auto& siblings = shares_[key];
   auto share = std::make_shared<TunnelShare>();
-  share->thread = engine_.LeastLoaded(siblings.empty() ? -1 : siblings.back()->thread).index();
+  share->thread = QuietThread(siblings, Now());
+  if (share->thread < 0) share->thread = engine_.LeastLoaded(siblings.empty() ? -1 : siblings.back()->thread).index();
   share->key = key;
   share->pod = pod;
   share->via = decision.via;

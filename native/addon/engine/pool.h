@@ -65,9 +65,15 @@ class Pool {
   static constexpr int kWaitingMax = 64;
   static constexpr int kCrowded = 50;
   static constexpr size_t kTunnelsPerKey = 8;
+  /** A tunnel of a thread that is at work for longer than this gets no more if another thread has time. */
+  static constexpr int kBusyPercent = 50;
 
   std::shared_ptr<TunnelShare> Open(const std::shared_ptr<Pod>& pod, const TunnelDecision& decision,
                                     const std::string& key, Reason* reason);
+
+  bool IsBusy(const TunnelShare& share, Nanos now) const;
+  /** The least busy thread that has none of these; negative if all others have enough to do. */
+  int QuietThread(const std::vector<std::shared_ptr<TunnelShare>>& siblings, Nanos now) const;
 
   Engine& engine_;
   std::mutex mutex_;
