@@ -7,6 +7,7 @@ import { adminGet, adminJson } from '../../src/playground/admin.ts';
 import type { SameNode } from '../../src/playground/daemons.ts';
 import type { ConnectionsReport, EndedConnection } from '../../src/playground/live/connections.ts';
 import type { WhyReport } from '../../src/ztunnel/why.ts';
+import { eventually } from '../support/eventually.ts';
 import type { TestMesh } from '../support/mesh.ts';
 import { allowPolicy, requireRoot, sanitized, service, startTestMesh } from '../support/mesh.ts';
 
@@ -44,6 +45,7 @@ const scenarios: Readonly<Record<string, Scenario>> = {
     await mesh.apply('policies.yaml', [allowPolicy('server', 'server', { clients: ['nobody'] })]);
     await mesh.pod('client').ended('held', 5000);
     await mesh.apply('policies.yaml', [allowPolicy('server', 'server', { clients: ['client'] })]);
+    await eventually('the policy is back', async () => (await why(mesh, 'mesh/client')).allowed);
   },
 };
 
