@@ -59,7 +59,9 @@ class H2Harness : public H2Handler {
   void Feed(const std::string& data);
   void Flush();
   void CheckFrames();
-  static uint8_t PayloadByte(int32_t id, size_t at) { return static_cast<uint8_t>(id * 31 + at * 7 + (at >> 8)); }
+  static uint8_t PayloadByte(int32_t id, size_t at) {
+    return static_cast<uint8_t>(static_cast<uint32_t>(id) * 31 + at * 7 + (at >> 8));
+  }
 
   ByteSource& script_;
   const bool server_;
