@@ -63,8 +63,19 @@ bool Pool::IsBusy(const TunnelShare& share, Nanos now) const {
   return engine_.loop(share.thread).busy().Percent(now) > kBusyPercent;
 }
 
+int Pool::ThreadFor(const Pod& pod, const std::vector<std::shared_ptr<TunnelShare>>& siblings, Nanos now) const {
+  Loop& least = engine_.LeastLoaded(siblings.empty() ? -1 : siblings.back()->thread);
+  if (!siblings.empty()) {
+    int quiet = QuietThread(siblings, now);
+    return quiet >= 0 ? quiet : least.index();
+  }
+  // Where the pod's connections are accepted they need no other thread to wake up for them.
+  Loop& own = engine_.loop(pod.thread);
+  bool has_time = own.busy().Percent(now) <= kBusyPercent;
+  return has_time && own.tunnel_count <= least.tunnel_count + kTunnelsAhead ? own.index() : least.index();
+}
+
 int Pool::QuietThread(const std::vector<std::shared_ptr<TunnelShare>>& siblings, Nanos now) const {
-  if (siblings.empty()) return -1;
   int quiet = -1;
   int least = kBusyPercent;
   for (int i = 0; i < static_cast<int>(engine_.threads()); ++i) {
@@ -88,8 +99,7 @@ std::shared_ptr<TunnelShare> Pool::Open(const std::shared_ptr<Pod>& pod, const T
   }
   auto& siblings = shares_[key];
   auto share = std::make_shared<TunnelShare>();
-  share->thread = QuietThread(siblings, Now());
-  if (share->thread < 0) share->thread = engine_.LeastLoaded(siblings.empty() ? -1 : siblings.back()->thread).index();
+  share->thread = ThreadFor(*pod, siblings, Now());
   share->key = key;
   share->pod = pod;
   share->via = decision.via;

@@ -67,10 +67,14 @@ class Pool {
   static constexpr size_t kTunnelsPerKey = 8;
   /** A tunnel of a thread that is at work for longer than this gets no more if another thread has time. */
   static constexpr int kBusyPercent = 50;
+  /** Tunnels that a pod's own thread may have more than the least loaded one, and still get the pod's next. */
+  static constexpr int kTunnelsAhead = 8;
 
   std::shared_ptr<TunnelShare> Open(const std::shared_ptr<Pod>& pod, const TunnelDecision& decision,
                                     const std::string& key, Reason* reason);
 
+  /** Where the next tunnel beside `siblings` is to live. */
+  int ThreadFor(const Pod& pod, const std::vector<std::shared_ptr<TunnelShare>>& siblings, Nanos now) const;
   bool IsBusy(const TunnelShare& share, Nanos now) const;
   /** The least busy thread that has none of these; negative if all others have enough to do. */
   int QuietThread(const std::vector<std::shared_ptr<TunnelShare>>& siblings, Nanos now) const;

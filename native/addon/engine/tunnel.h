@@ -94,7 +94,7 @@ class Tunnel : public Mortal, public RegistryNode, public Pollable, public Runna
   List<MemberNode> streams_;
 
  private:
-  static constexpr size_t kOutputMax = 64 * 1024;
+  static constexpr size_t kOutputMax = 192 * 1024;
   static constexpr int kReceivesPerTurn = 4;
   /** A slice of a turn: thousands of tiny frames fit into one receive. */
   static constexpr Nanos kSlice = kMillisecond / 2;

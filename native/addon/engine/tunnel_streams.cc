@@ -11,7 +11,7 @@
 namespace culvert {
 
 /** Payload that one stream may send before the next one gets its turn: fills whole TLS records with its header. */
-static constexpr size_t kQuantum = 4 * 16384 - 9;
+static constexpr size_t kQuantum = 8 * 16384 - 9;
 /** The same for a stream that has the tunnel to itself. */
 static constexpr size_t kLoneQuantum = 16 * 16384 - 9;
 static constexpr size_t kQueuedFramesMax = 5000;
