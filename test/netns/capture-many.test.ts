@@ -5,6 +5,7 @@ import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ManyCaptured } from '../support/capture-many.ts';
+import { sanitized } from '../support/mesh.ts';
 import { requireRoot, run } from '../support/netns.ts';
 
 const count = 60;
@@ -76,7 +77,8 @@ describe('capture of many pods', function () {
       (values.captured - values.before) / count;
 
     assert.ok(perPod(descriptors) <= 20, `${perPod(descriptors)} descriptors`);
-    assert.ok(perPod(residentBytes) <= 150_000, `${perPod(residentBytes)} bytes`);
+    // A sanitizer surrounds each piece of memory with more of it, and keeps what was freed.
+    if (!sanitized) assert.ok(perPod(residentBytes) <= 150_000, `${perPod(residentBytes)} bytes`);
   });
 
   it('leaves no pin, no descriptor and nothing in a namespace behind', () => {

@@ -1,10 +1,13 @@
 import { setImmediate } from 'node:timers/promises';
 
+/** Under sanitizers programs start and run several times slower. */
+const defaultDeadlineMs = process.env['CULVERT_SANITIZED'] === '1' ? 30_000 : 5000;
+
 /** Polls until `condition` holds; fails with `what` after `deadlineMs`. */
 export async function eventually(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  deadlineMs = 5000,
+  deadlineMs = defaultDeadlineMs,
 ): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!(await condition())) {

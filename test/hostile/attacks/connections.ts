@@ -138,7 +138,8 @@ export const connectionAttacks: readonly Attack[] = [
       const open: net.Socket[] = [];
       let refused = 0;
       let served = 0;
-      const total = scene.times(4000);
+      // Never fewer than there are places.
+      const total = Math.max(1000, scene.times(4000));
       await inBatches(total, 200, async (index) => {
         const socket = net.connect({
           host: scene.hbone.ip,
