@@ -113,7 +113,12 @@ describe('a holder', function () {
     await eventually('it is started again', () => running.log.includes('1 pods wait'));
     const complaints = running.log.split('\n').filter((line) => line.includes('was dropped'));
     assert.ok(complaints.length > 0 && complaints.length <= 10, `${complaints.length} lines about it`);
-    for (const line of running.log.trim().split('\n')) JSON.parse(line);
+    // Sanitizers have a word of their own to say.
+    const lines = running.log
+      .trim()
+      .split('\n')
+      .filter((line) => !/^==\d+==/.test(line));
+    for (const line of lines) JSON.parse(line);
   });
 
   it('keeps so many pods and no more', async () => {
