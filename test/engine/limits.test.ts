@@ -196,7 +196,7 @@ describe('a peer beside one that behaves', () => {
     const open = await openStream(good);
     const bad = await dialPod();
     const block = Buffer.alloc(1 << 20);
-    for (let i = 0; i < 8; i += 1) {
+    for (let i = 0; i < 12; i += 1) {
       const stream = await openStream(bad);
       stream.on('error', () => undefined);
       stream.write('stall');
