@@ -12,10 +12,11 @@ import type {
   PlaintextEvent,
 } from '../engine/types.ts';
 import type { IpAddress, SocketAddress } from '../mesh/address.ts';
-import { formatSocketAddress, isIpv6 } from '../mesh/address.ts';
+import { formatSocketAddress, isIpv6, parseSocketAddress } from '../mesh/address.ts';
 import { peerIdentity } from '../mesh/identity.ts';
 import type { PodSettings } from '../mesh/pod-settings.ts';
 import { answersDirect } from '../mesh/pod-settings.ts';
+import type { Service } from '../mesh/service.ts';
 import type { MeshSnapshot } from '../mesh/snapshot.ts';
 import type { Workload } from '../mesh/workload.ts';
 import { spiffeIdOf } from '../mesh/workload.ts';
@@ -130,12 +131,16 @@ export function readmit(
   nowMs: number,
 ): Connection {
   const traceparent = parseTraceparent(headerOf(event.headers, 'traceparent') ?? '');
-  const { traceId: _, ...rest } = before;
+  const { traceId: _trace, service: named, ...rest } = before;
+  const { workload } = before.destination;
+  const isNamed = parseSocketAddress(event.authority) === undefined;
+  const service = isNamed || workload === undefined ? named : serviceTold(snapshot, workload, event.headers);
   return {
     ...rest,
     id: event.id,
     openedMs: nowMs,
-    source: tunnelSource(snapshot, before.destination.workload?.network ?? '', event),
+    source: tunnelSource(snapshot, workload?.network ?? '', event),
+    ...(service !== undefined && { service }),
     ...(traceparent !== undefined && { traceId: traceparent.slice(3, 35) }),
   };
 }
@@ -266,7 +271,7 @@ function inboundDestination(workload: Workload, route: InboundRoute, dialled: So
 
 const lastDestinations = new WeakMap<Workload, Party>();
 
-/** The service for telemetry: the one named, the one the peer says was dialled, or the only one of the workload. */
+/** The service for telemetry: the one named, or the one told. */
 function inboundService(
   snapshot: MeshSnapshot,
   workload: Workload,
@@ -275,6 +280,12 @@ function inboundService(
 ): Pick<Connection, 'service'> {
   if (route.kind !== 'deliver') return {};
   if (route.service !== undefined) return { service: route.service };
+  const service = serviceTold(snapshot, workload, headers);
+  return service === undefined ? {} : { service };
+}
+
+/** The service that the peer says was dialled, or the only one of the workload. */
+function serviceTold(snapshot: MeshSnapshot, workload: Workload, headers: HeaderList): Service | undefined {
   const host = parseForwarded(headerOf(headers, 'forwarded') ?? '').host;
   const keys = [...workload.services.keys()];
   const key =
@@ -283,6 +294,5 @@ function inboundService(
       : keys.length === 1
         ? keys[0]
         : undefined;
-  const service = key === undefined ? undefined : snapshot.service(key);
-  return service === undefined ? {} : { service };
+  return key === undefined ? undefined : snapshot.service(key);
 }

@@ -172,6 +172,22 @@ describe('an answer about a CONNECT', () => {
     assert.deepEqual([made.connection.id, made.connection.openedMs], [5, 99]);
   });
 
+  it('says nothing of the service that the next request was made for', () => {
+    const reuse = new Reuse();
+    const told = (host: string) => ({
+      ...event,
+      headers: [['forwarded', `for="10.0.1.1:1";host=${host}`]] as const,
+    });
+    const first = told('cart.shop.svc.cluster.local');
+    const outcome = decideConnect(context, first);
+    const ticket = reuse.inbound(first, outcome)?.ticket ?? 0;
+
+    const made = reuse.connect(context.snapshot, told('other.shop.svc'), { ticket, choice: 0 }, 1);
+
+    assert.equal(outcome.connection.service?.name, 'cart');
+    assert.equal(made?.connection.service, undefined);
+  });
+
   it('that is a refusal is asked for each time', () => {
     const denyAll = policy({ name: 'deny', action: 'deny', rules: [{ clauses: [] }] });
     const snapshot = context.snapshot.with({ policies: [denyAll] });
