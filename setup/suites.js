@@ -31,11 +31,14 @@ export async function runTests(args) {
  * UndefinedBehaviorSanitizer. With arguments only those of mocha.
  */
 export async function runSanitizers(args) {
-  // What a ztunnel holds with a sanitizer in it says nothing about one without, and terabytes of its shadow cannot be read.
-  const without = ['idle-memory', 'mesh-secrets'].flatMap((name) => [
-    '--ignore',
-    `test/netns/${name}.test.ts`,
-  ]);
+  // What a ztunnel holds with a sanitizer in it says nothing about one without; a sanitizer takes all addresses there are,
+  // whose terabytes cannot be read; and it wants to be the first library that is loaded.
+  const without = [
+    'netns/idle-memory',
+    'netns/mesh-secrets',
+    'netns/mesh-clock',
+    'engine/out-of-memory',
+  ].flatMap((name) => ['--ignore', `test/${name}.test.ts`]);
   const specs = ['test/engine/**/*.test.ts', 'test/hostile/**/*.test.ts', 'test/netns/**/*.test.ts'];
   const preload = ['libasan.so', 'libubsan.so'].map((library) =>
     spawnSync('gcc', [`-print-file-name=${library}`], { encoding: 'utf8' }).stdout.trim(),

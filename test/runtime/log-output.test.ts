@@ -9,6 +9,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { LogOutput } from '../../src/runtime/log-output.ts';
 import type { LogReport } from '../support/log-writer.ts';
+import { requireRoot } from '../support/netns.ts';
 
 const bytesMax = 1024 * 1024;
 
@@ -164,7 +165,7 @@ describe('a process whose log', function () {
   });
 
   it('is on a full disk goes on, and tells of the lost lines when there is space', async function () {
-    if (process.getuid?.() !== 0) return this.skip();
+    requireRoot(this);
     const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'culvert-log', directory]);
     assert.equal(mounted.status, 0, String(mounted.stderr));
     const ballast = join(directory, 'ballast');

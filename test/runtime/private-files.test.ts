@@ -18,6 +18,7 @@ import {
   listenPrivately,
   readPrivateFile,
 } from '../../src/runtime/private-files.ts';
+import { requireRoot } from '../support/netns.ts';
 
 describe('a file for its owner alone', () => {
   let directory: string;
@@ -55,7 +56,7 @@ describe('a file for its owner alone', () => {
   });
 
   it('is refused if it belongs to somebody else', async function () {
-    if (process.getuid?.() !== 0) return this.skip();
+    requireRoot(this);
     chownSync(path, 65534, 65534);
 
     await assert.rejects(readPrivateFile(path), /belongs to user 65534/);

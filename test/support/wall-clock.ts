@@ -8,8 +8,8 @@ export class WallClock {
   readonly #directory = mkdtempSync(join(tmpdir(), 'culvert-clock-'));
   readonly #file: number;
 
-  /** Undefined without a C compiler. Call it before the processes are started; they inherit it through the environment. */
-  static install(): WallClock | undefined {
+  /** Throws without a C compiler. Call it before the processes are started; they inherit it through the environment. */
+  static install(): WallClock {
     const clock = new WallClock();
     const library = join(clock.#directory, 'wall-clock.so');
     const source = resolve(import.meta.dirname, 'wall-clock.c');
@@ -18,7 +18,7 @@ export class WallClock {
     });
     if (status !== 0) {
       clock.remove();
-      return undefined;
+      throw new Error(`gcc cannot build ${source}`);
     }
     process.env['TEST_WALL_CLOCK'] = join(clock.#directory, 'offset');
     process.env['LD_PRELOAD'] = library;

@@ -70,11 +70,13 @@ export const serverAttacks: readonly Attack[] = [
     counter: 'ping_timeout',
     reason: 'tunnel_lost',
     async run(scene) {
+      const streams = 5;
+      let accepted = 0;
       scene.hostile.http2((end, stream) => {
         end.write(accept(stream));
-        setTimeout(() => end.socket.pause(), 200).unref();
+        if (++accepted === streams) end.socket.pause();
       });
-      return await fates(scene, 5);
+      return await fates(scene, streams);
     },
   },
   {
